@@ -1,0 +1,112 @@
+"""Steps in the ledger. Each is one transaction that compares before it writes, so a repeat changes nothing."""
+
+from datetime import datetime
+from uuid import UUID
+
+from temporalio import activity
+
+from arbitration.arbiter_pass import run_pass
+from delivery.courier import Courier
+from domain.messages import Standing
+from domain.workspace import WorkspacePhase
+from ledger import inventory, lifecycle, workspaces
+from ledger.connection import Ledger
+from workflows.signatures import (
+    ArbiterReport,
+    Bookkeeping,
+    FencedGprAt,
+    GprAt,
+    ProvisioningFailure,
+    ReleaseOrder,
+    TeardownReport,
+    WorkspaceAt,
+    WorkspaceEnd,
+    WorkspaceStanding,
+    WorkspaceWait,
+)
+
+
+class LedgerBookkeeping(Bookkeeping):
+    """Bookkeeping against the real ledger. What a step decides for others is delivered right after its commit."""
+
+    def __init__(self, ledger: Ledger, courier: Courier) -> None:
+        self._ledger = ledger
+        self._courier = courier
+
+    @activity.defn(name="load_gpr")
+    async def load_gpr(self, gpr_id: str) -> Standing:
+        async with self._ledger.reading() as connection:
+            return await lifecycle.standing(connection, UUID(gpr_id))
+
+    @activity.defn(name="activate_gpr")
+    async def activate_gpr(self, at: FencedGprAt) -> Standing:
+        async with self._ledger.transaction() as connection:
+            return await lifecycle.activate(connection, UUID(at.gpr_id), at.fence, at.now)
+
+    @activity.defn(name="expire_gpr")
+    async def expire_gpr(self, at: GprAt) -> Standing:
+        async with self._ledger.transaction() as connection:
+            return await lifecycle.expire(connection, UUID(at.gpr_id), at.now)
+
+    @activity.defn(name="deliver_notices")
+    async def deliver_notices(self, at: GprAt) -> Standing:
+        async with self._ledger.transaction() as connection:
+            return await lifecycle.deliver_notices(connection, UUID(at.gpr_id), at.now)
+
+    @activity.defn(name="release_gpr")
+    async def release_gpr(self, order: ReleaseOrder) -> Standing:
+        async with self._ledger.transaction() as connection:
+            gpr_id = UUID(order.gpr_id)
+            return await lifecycle.begin_release(connection, gpr_id, order.cause, order.now, actor="operator")
+
+    @activity.defn(name="fail_provisioning")
+    async def fail_provisioning(self, failure: ProvisioningFailure) -> Standing:
+        async with self._ledger.transaction() as connection:
+            return await lifecycle.provisioning_failed(
+                connection, UUID(failure.gpr_id), failure.fence, failure.failure, failure.nodes, failure.now
+            )
+
+    @activity.defn(name="finish_release")
+    async def finish_release(self, report: TeardownReport) -> Standing:
+        async with self._ledger.transaction() as connection:
+            for stuck in report.stuck:
+                await inventory.quarantine(connection, report.cluster, stuck.node, stuck.why, report.now)
+            nodes = [stuck.node for stuck in report.stuck]
+            standing, messages = await lifecycle.finish_release(
+                connection, UUID(report.gpr_id), report.fence, nodes, report.now
+            )
+        self._courier.deliver_soon(messages)
+        return standing
+
+    @activity.defn(name="load_workspace")
+    async def load_workspace(self, workspace_id: str) -> WorkspaceStanding:
+        async with self._ledger.reading() as connection:
+            workspace = await workspaces.find(connection, UUID(workspace_id))
+            tenancies = {
+                cluster: await workspaces.tenancy(connection, workspace.id, cluster)
+                for cluster in workspace.request.clusters
+            }
+        return WorkspaceStanding(workspace_id, workspace.request.name, workspace.phase, tenancies)
+
+    @activity.defn(name="workspace_ready")
+    async def workspace_ready(self, at: WorkspaceAt) -> WorkspacePhase:
+        async with self._ledger.transaction() as connection:
+            phase, messages = await workspaces.to_ready(connection, UUID(at.workspace_id), at.now)
+        self._courier.deliver_soon(messages)
+        return phase
+
+    @activity.defn(name="workspace_ended")
+    async def workspace_ended(self, end: WorkspaceEnd) -> None:
+        async with self._ledger.transaction() as connection:
+            await workspaces.to_end(connection, UUID(end.workspace_id), end.phase, end.why, end.now)
+
+    @activity.defn(name="workspace_waits")
+    async def workspace_waits(self, wait: WorkspaceWait) -> None:
+        async with self._ledger.transaction() as connection:
+            await workspaces.note_failure(connection, UUID(wait.workspace_id), wait.why)
+
+    @activity.defn(name="arbitrate")
+    async def arbitrate(self, now: datetime) -> ArbiterReport:
+        done = await run_pass(self._ledger, now)
+        self._courier.deliver_soon(done.messages)
+        return ArbiterReport(done.queued, done.granted, done.estimates_changed)

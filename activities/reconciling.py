@@ -1,0 +1,174 @@
+"""Compares the three truths and mends what differs. Everything mended is said, in the ledger's events and in the log."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+import structlog
+from temporalio import activity
+
+from clusters.capacity import remove_tokens, write_tokens
+from clusters.connection import ClusterConnection
+from clusters.inventory import adopt_nodes, observe_nodes
+from clusters.teardown import gpu_holders, lift_quarantine
+from delivery.courier import Courier
+from delivery.temporal import TemporalDoor
+from domain.failures import NodeUnfit
+from domain.gpr import Phase
+from domain.hardware import ObservedNode
+from domain.identifiers import SCHEDULING_DOMAIN, gpr_workflow_id, token_key, workspace_workflow_id
+from domain.messages import OutboxMessage, kick_arbiter, start_gpr, start_workspace
+from ledger import arbitration, events, gprs, inventory, leases, outbox, workspaces
+from ledger.connection import Ledger
+from ledger.leases import OpenLease
+from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
+
+log = structlog.get_logger()
+
+
+class RealClusterReconciling(ClusterReconciling):
+    """One real cluster against the ledger."""
+
+    def __init__(self, cluster: ClusterConnection, ledger: Ledger, courier: Courier) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._courier = courier
+
+    @activity.defn(name="observe_cluster")
+    async def observe_cluster(self, at: ClusterAt) -> None:
+        await self.observe(at.now)
+
+    async def observe(self, now: datetime) -> list[ObservedNode]:
+        """Bring the ledger's nodes up to date, and have the plan made anew if that changes it. Also for the node watch."""
+        observed = await asyncio.to_thread(observe_nodes, self._cluster)
+        await asyncio.to_thread(adopt_nodes, self._cluster, [node.name for node in observed])
+        async with self._ledger.transaction() as connection:
+            changed = await inventory.observe(connection, self._cluster.name, observed, now)
+            messages = [await outbox.put(connection, kick_arbiter())] if changed else []
+        self._courier.deliver_soon(messages)
+        return observed
+
+    @activity.defn(name="repair_cluster")
+    async def repair_cluster(self, at: ClusterAt) -> Repairs:
+        observed = {node.name: node for node in await asyncio.to_thread(observe_nodes, self._cluster)}
+        async with self._ledger.reading() as connection:
+            held = await leases.open_leases(connection, self._cluster.name)
+        mended = [
+            *await asyncio.to_thread(self._write_missing_tokens, held, observed),
+            *await self._take_left_over_tokens(observed),
+            *await self._free_what_was_left_behind(at.now),
+        ]
+        await self._say(mended, at.now)
+        return Repairs(mended)
+
+    def _write_missing_tokens(self, held: list[OpenLease], observed: Mapping[str, ObservedNode]) -> list[str]:
+        """Tokens vanish with a Node object that is made anew, or with a kubelet's lost checkpoint."""
+        mended = []
+        for lease in held:
+            if lease.phase is not Phase.ACTIVE:
+                continue
+            key = token_key(lease.tenant)
+            for node, count in _counts(lease).items():
+                if node in observed and observed[node].tokens.get(key) != count and self._rewritten(key, node, count):
+                    mended.append(f"wrote {count} missing token(s) of {lease.gpr_name} on {node}")
+        return mended
+
+    def _rewritten(self, key: str, node: str, count: int) -> bool:
+        try:
+            write_tokens(self._cluster, key, {node: count})
+        except NodeUnfit as failure:
+            log.warning("tokens not written again", node=node, failure=str(failure))
+            return False
+        return True
+
+    async def _take_left_over_tokens(self, observed: Mapping[str, ObservedNode]) -> list[str]:
+        """Tokens that no open lease stands behind: somebody wrote them, or a lifecycle was lost half-way.
+
+        Under the arbiter's lock, so that no lease is granted between the look into the ledger and the removal.
+        """
+        seen = {(key, node.name) for node in observed.values() for key in node.tokens}
+        if not seen:
+            return []
+        async with self._ledger.transaction() as connection:
+            await arbitration.lock(connection, SCHEDULING_DOMAIN)
+            held = await leases.open_leases(connection, self._cluster.name)
+            left_over = sorted(seen - {(token_key(lease.tenant), node) for lease in held for node in _counts(lease)})
+            for key, node in left_over:
+                await asyncio.to_thread(remove_tokens, self._cluster, key, [node])
+        return [f"took tokens {key} off {node}: no open lease stands behind them" for key, node in left_over]
+
+    async def _free_what_was_left_behind(self, now: datetime) -> list[str]:
+        """Nodes quarantined by a teardown come back once no pod of the closed lease is left on them."""
+        async with self._ledger.reading() as connection:
+            left = await leases.left_behind(connection, self._cluster.name)
+        mended = []
+        for part in left:
+            holders = await asyncio.to_thread(gpu_holders, self._cluster, token_key(part.tenant), [part.node])
+            if holders:
+                continue
+            await asyncio.to_thread(lift_quarantine, self._cluster, [part.node])
+            async with self._ledger.transaction() as connection:
+                await leases.release_left_behind(connection, self._cluster.name, part, now)
+                await inventory.lift_quarantine(connection, self._cluster.name, part.node, now)
+                message = await outbox.put(connection, kick_arbiter())
+            self._courier.deliver_soon([message])
+            mended.append(f"{part.node} is free again: its quarantine is lifted")
+        return mended
+
+    async def _say(self, mended: list[str], now: datetime) -> None:
+        if not mended:
+            return
+        log.warning("drift mended", cluster=self._cluster.name, mended=mended)
+        async with self._ledger.transaction() as connection:
+            detail = {"cluster": self._cluster.name, "mended": mended}
+            await events.record(connection, now, "drift_mended", detail=detail)
+
+
+class RealLedgerReconciling(LedgerReconciling):
+    """Temporal against the ledger."""
+
+    def __init__(self, ledger: Ledger, courier: Courier, temporal: TemporalDoor) -> None:
+        self._ledger = ledger
+        self._courier = courier
+        self._temporal = temporal
+
+    @activity.defn(name="revive_lifecycles")
+    async def revive_lifecycles(self) -> Repairs:
+        missing = await self._missing()
+        async with self._ledger.transaction() as connection:
+            messages = [await outbox.put(connection, message) for message in (*missing, kick_arbiter())]
+        self._courier.deliver_soon(messages)
+        await outbox.forget_delivered(self._ledger)
+        mended = [f"started {message.workflow_id}: unfinished in the ledger, not running" for message in missing]
+        if mended:
+            log.warning("drift mended", mended=mended)
+        return Repairs(mended)
+
+    @activity.defn(name="mark_cluster_away")
+    async def mark_cluster_away(self, at: ClusterAt) -> None:
+        async with self._ledger.transaction() as connection:
+            if await inventory.mark_away(connection, at.cluster, at.now):
+                await outbox.put(connection, kick_arbiter())
+
+    async def _missing(self) -> list[OutboxMessage]:
+        """Read Temporal first: what starts between the two reads then counts as running, or is started again, which is harmless."""
+        running = await self._running()
+        async with self._ledger.reading() as connection:
+            gpr_ids = await gprs.unfinished(connection)
+            workspace_ids = await workspaces.unfinished(connection)
+        return [
+            *(start_gpr(gpr_id) for gpr_id in gpr_ids if gpr_workflow_id(gpr_id) not in running),
+            *(start_workspace(found) for found in workspace_ids if workspace_workflow_id(found) not in running),
+        ]
+
+    async def _running(self) -> set[str]:
+        client = await self._temporal.client()
+        query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Workspace')"
+        return {workflow.id async for workflow in client.list_workflows(query, page_size=1000)}
+
+
+def _counts(lease: OpenLease) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for gpu in lease.gpus:
+        counts[gpu.node] = counts.get(gpu.node, 0) + 1
+    return counts

@@ -1,0 +1,103 @@
+"""Reads the ledger into the planner's snapshot."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from domain.gpr import Phase
+from domain.hardware import NodeState, memory_gib
+from ledger import inventory, leases
+from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.hardware import Node
+    from ledger.arbitration import QueuedGpr
+    from ledger.connection import Connection
+    from ledger.leases import OpenLease
+
+PROVISIONING_SECONDS_EXPECTED = 3
+TEARDOWN_SECONDS_EXPECTED = 5
+
+
+async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: datetime) -> Snapshot:
+    """What there is, what is held, and what waits, at one instant."""
+    nodes = await inventory.nodes(connection)
+    open_leases = await leases.open_leases(connection)
+    return Snapshot(
+        now=now,
+        nodes=tuple(_node(node, open_leases) for node in nodes),
+        leases=tuple(_lease(lease, now) for lease in open_leases),
+        queue=tuple(_claim(gpr) for gpr in queue),
+        turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
+    )
+
+
+def _node(node: Node, open_leases: list[OpenLease]) -> NodeView:
+    usable = node.state is NodeState.READY
+    return NodeView(
+        cluster=node.cluster,
+        name=node.name,
+        shape=node.shape,
+        instance_type=node.instance_type,
+        memory_gib=memory_gib(node.memory_mib),
+        gpus=node.gpus,
+        usable=usable,
+        unusable_reason="" if usable else f"{node.state.replace('_', ' ')}: {node.condition}".removesuffix(": "),
+        blocked_ordinals=_used_by_strangers(node, open_leases),
+    )
+
+
+def _used_by_strangers(node: Node, open_leases: list[OpenLease]) -> frozenset[int]:
+    """Kubernetes does not say which GPUs a stranger's pod has; the highest free ordinals stand for them."""
+    if not node.foreign_gpus:
+        return frozenset()
+    held = {
+        gpu.ordinal
+        for lease in open_leases
+        if lease.cluster == node.cluster
+        for gpu in lease.gpus
+        if gpu.node == node.name
+    }
+    free = [ordinal for ordinal in range(node.gpus) if ordinal not in held]
+    return frozenset(free[-node.foreign_gpus :])
+
+
+def _lease(lease: OpenLease, now: datetime) -> LeaseView:
+    return LeaseView(
+        fence=lease.fence,
+        gpr_id=lease.gpr_id,
+        gpr_name=lease.gpr_name,
+        workspace=lease.workspace,
+        exclusive=lease.exclusive,
+        until=_expected_end(lease, now),
+        gpus=tuple(HeldGpu(lease.cluster, gpu.node, gpu.ordinal) for gpu in lease.gpus),
+    )
+
+
+def _expected_end(lease: OpenLease, now: datetime) -> datetime | None:
+    if lease.phase is Phase.PROVISIONING:
+        return now + timedelta(seconds=PROVISIONING_SECONDS_EXPECTED + lease.duration_seconds)
+    return lease.end_at if lease.phase is Phase.ACTIVE else now
+
+
+def _claim(gpr: QueuedGpr) -> Claim:
+    return Claim(
+        gpr_id=gpr.gpr_id,
+        gpr_name=gpr.name,
+        workspace=gpr.workspace,
+        exclusive=gpr.exclusive,
+        sequence=gpr.sequence,
+        priority=gpr.priority,
+        nodes=gpr.nodes,
+        gpus_per_node=gpr.gpus_per_node,
+        duration_seconds=gpr.duration_seconds,
+        clusters=gpr.clusters,
+        shape=gpr.shape,
+        instance_type=gpr.instance_type,
+        memory_gib=gpr.memory_gib,
+        not_before=gpr.not_before,
+        excluded_nodes=gpr.excluded_nodes,
+    )

@@ -1,0 +1,128 @@
+"""A Gpr: a request for GPUs, the phases of its life, and the moves between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from domain.hardware import Gpu
+
+
+class Phase(StrEnum):
+    """Where a Gpr stands in its life."""
+
+    QUEUED = "queued"
+    """Waits for its grant."""
+    PROVISIONING = "provisioning"
+    """Holds GPUs; tokens and access are being written."""
+    ACTIVE = "active"
+    """Tokens are written and read back, access is issued; the lease's time runs."""
+    RELEASING = "releasing"
+    """Torn down; its GPUs are still held until they are seen to be free."""
+    RELEASED = "released"
+    """Ended before its time: by its owner, by policy, or with its workspace."""
+    EXPIRED = "expired"
+    """Ended on time."""
+    CANCELLED = "cancelled"
+    """Ended before it held anything."""
+    FAILED = "failed"
+    """Could not be provisioned."""
+
+
+TERMINAL: Final = frozenset({Phase.RELEASED, Phase.EXPIRED, Phase.CANCELLED, Phase.FAILED})
+HOLDING: Final = frozenset({Phase.PROVISIONING, Phase.ACTIVE, Phase.RELEASING})
+
+MOVES: Final[dict[Phase, frozenset[Phase]]] = {
+    Phase.QUEUED: frozenset({Phase.PROVISIONING, Phase.CANCELLED}),
+    Phase.PROVISIONING: frozenset({Phase.ACTIVE, Phase.RELEASING}),
+    Phase.ACTIVE: frozenset({Phase.RELEASING}),
+    Phase.RELEASING: frozenset({Phase.QUEUED, Phase.RELEASED, Phase.EXPIRED, Phase.CANCELLED, Phase.FAILED}),
+    Phase.RELEASED: frozenset(),
+    Phase.EXPIRED: frozenset(),
+    Phase.CANCELLED: frozenset(),
+    Phase.FAILED: frozenset(),
+}
+"""The legal moves. A failed provisioning goes through releasing back to queued (requeue) or to failed."""
+
+
+class EndCause(StrEnum):
+    """Why a Gpr stopped holding, or waiting for, its GPUs."""
+
+    EXPIRED = "expired"
+    EARLY_RELEASE = "early_release"
+    CANCELLED = "cancelled"
+    PROVISIONING_FAILED = "provisioning_failed"
+    WORKSPACE_DELETED = "workspace_deleted"
+    OPERATOR = "operator"
+
+
+def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
+    """The phase in which a Gpr comes to rest once everything it held is free."""
+    if cause is EndCause.EXPIRED:
+        return Phase.EXPIRED
+    if cause is EndCause.PROVISIONING_FAILED:
+        return Phase.QUEUED if requeue else Phase.FAILED
+    return Phase.RELEASED if was_active else Phase.CANCELLED
+
+
+@dataclass(frozen=True, slots=True)
+class GprRequest:
+    """What is asked for. `gpus_per_node` on each of `nodes`; GiB per GPU; seconds from the moment it becomes active."""
+
+    name: str
+    nodes: int
+    gpus_per_node: int
+    duration_seconds: int
+    priority: int
+    shape: str = ""
+    instance_type: str = ""
+    memory_gib: int = 0
+    clusters: tuple[str, ...] = ()
+    exclusive: bool = True
+    requeue_on_failure: bool = True
+
+    @property
+    def gpus(self) -> int:
+        """GPUs in all."""
+        return self.nodes * self.gpus_per_node
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When a queued Gpr is expected to start, its place in the queue, and why it waits."""
+
+    starts_at: datetime | None
+    position: int
+    reason_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gpr:
+    """A Gpr as the ledger holds it. Instants are UTC; those that have not happened yet are None."""
+
+    id: UUID
+    external_id: str
+    workspace_id: UUID
+    workspace: str
+    sequence: int
+    request: GprRequest
+    phase: Phase
+    estimate: Estimate
+    submitted_at: datetime
+    active_at: datetime | None
+    end_at: datetime | None
+    finished_at: datetime | None
+    end_cause: str
+    failure: str
+    retries: int
+    delays: int
+    fence: int | None
+    cluster: str
+    gpus: tuple[Gpu, ...]
+    options: dict[str, object]
+    version: int
+    submitted_by: str = ""

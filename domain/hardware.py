@@ -1,0 +1,109 @@
+"""Clusters, nodes and GPUs as Berth sees them, and when one fits a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+MEBIBYTES_PER_GIBIBYTE = 1024
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gpu:
+    """One GPU: the node and its place on it, counted from 0."""
+
+    node: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedNode:
+    """A GPU node as its cluster reports it. `memory_mib` is per GPU; `foreign_gpus` are used by pods outside Berth."""
+
+    name: str
+    shape: str
+    instance_type: str
+    gpus: int
+    memory_mib: int
+    ready: bool
+    schedulable: bool
+    condition: str = ""
+    region: str = ""
+    cloud_provider: str = ""
+    foreign_gpus: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCapabilities:
+    """What a cluster can do for Berth, found out at registration. `lacks` says in words what is missing and what follows."""
+
+    version: str
+    server: str
+    admission_policies: bool
+    node_status_writable: bool
+    token_requests: bool
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether exclusive leases can be kept on this cluster."""
+        return self.admission_policies and self.node_status_writable and self.token_requests
+
+
+class NodeState(StrEnum):
+    """Whether new leases may be placed on a node."""
+
+    READY = "ready"
+    NOT_READY = "not_ready"
+    CORDONED = "cordoned"
+    QUARANTINED = "quarantined"
+    GONE = "gone"
+
+
+def memory_gib(memory_mib: int) -> int:
+    """GiB as people say it: 15360 -> 15, 81559 -> 80, 143771 -> 140."""
+    return round(memory_mib / MEBIBYTES_PER_GIBIBYTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A GPU node as the ledger holds it. `free_gpus` is what a new lease could take right now."""
+
+    cluster: str
+    name: str
+    shape: str
+    instance_type: str
+    gpus: int
+    memory_mib: int
+    region: str
+    cloud_provider: str
+    state: NodeState
+    condition: str
+    free_gpus: int
+    foreign_gpus: int = 0
+    holders: tuple[GpuHolder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHolder:
+    """Who holds GPUs of a node: one open lease."""
+
+    gpr_name: str
+    workspace: str
+    gpus: int
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A registered cluster. `away_since` is set while it does not answer."""
+
+    name: str
+    server: str
+    version: str
+    sufficient: bool
+    lacks: tuple[str, ...]
+    seen_at: datetime
+    away_since: datetime | None

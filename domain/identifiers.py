@@ -1,0 +1,97 @@
+"""The only speller of ids and names that others rely on: workflow ids, task queues, token keys, external ids.
+
+These are wire contracts: running workflows, clusters and clients hold on to them, so they never change meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from domain.failures import InvalidRequest
+
+LABEL_DOMAIN = "berth.io"
+WORKSPACE_LABEL = f"{LABEL_DOMAIN}/workspace"
+MANAGED_TAINT = f"{LABEL_DOMAIN}/managed"
+QUARANTINE_TAINT = f"{LABEL_DOMAIN}/quarantine"
+
+SCHEDULING_DOMAIN = "default"
+CORE_TASK_QUEUE = "core"
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+NAME_LENGTH_MAX = 63
+GPR_NAME_LENGTH_MAX = 40
+
+
+def gpr_workflow_id(gpr_id: UUID | str) -> str:
+    """Workflow id of a Gpr's lifecycle."""
+    return f"gpr/{gpr_id}"
+
+
+def workspace_workflow_id(workspace_id: UUID | str) -> str:
+    """Workflow id of a workspace's lifecycle."""
+    return f"workspace/{workspace_id}"
+
+
+def arbiter_workflow_id(scheduling_domain: str = SCHEDULING_DOMAIN) -> str:
+    """Workflow id of the arbiter of a scheduling domain."""
+    return f"arbiter/{scheduling_domain}"
+
+
+def reconcile_schedule_id(subject: str) -> str:
+    """Id of the Temporal Schedule that compares the three truths for a cluster, or for the ledger itself."""
+    return f"reconcile/{subject}"
+
+
+def cluster_task_queue(cluster: str) -> str:
+    """Task queue of the steps that need this cluster's Kubernetes API."""
+    return f"kube-{cluster}"
+
+
+def node_task_queue(cluster: str, node: str) -> str:
+    """Task queue of the node's own agent (NVML steps)."""
+    return f"nvml-{cluster}-{node}"
+
+
+def external_gpr_id(gpr_id: UUID) -> str:
+    """The id that EGS clients see: `gpr-` + 8 hex + `-` + 4 hex, taken from the id itself."""
+    text = gpr_id.hex
+    return f"gpr-{text[-12:-4]}-{text[-4:]}"
+
+
+def tenant_label(workspace_name: str, workspace_id: UUID) -> str:
+    """The workspace's DNS label in clusters: readable, and new for each workspace even when a name is used again."""
+    readable = re.sub(r"[^a-z0-9]+", "-", workspace_name.lower()).strip("-")[:20].strip("-")
+    return f"{readable or 'ws'}-{workspace_id.hex[-10:]}"
+
+
+def token_key(tenant: str) -> str:
+    """The extended resource whose count on a node says how many GPUs there are the workspace's to use."""
+    return f"{tenant}.{LABEL_DOMAIN}/gpu"
+
+
+def access_anchor_name(fence: int) -> str:
+    """The Secret that a kubeconfig issued during a lease is bound to; it dies with the lease."""
+    return f"berth-access-{fence}"
+
+
+def checked_name(text: str, what: str, length_max: int = NAME_LENGTH_MAX) -> str:
+    """A name for people: letters, digits, dot, dash, underscore; or InvalidRequest."""
+    if not text or len(text) > length_max or not _NAME.fullmatch(text):
+        raise InvalidRequest(
+            f"{what} must be 1 to {length_max} letters, digits, '.', '_' or '-', "
+            f"beginning and ending with a letter or digit"
+        )
+    return text
+
+
+def checked_namespace(text: str) -> str:
+    """A Kubernetes namespace that Berth may make, or InvalidRequest."""
+    if not text or len(text) > NAME_LENGTH_MAX or not _DNS_LABEL.fullmatch(text):
+        raise InvalidRequest(
+            f"{text!r} is not a Kubernetes namespace name (lower-case letters, digits, '-', at most 63)"
+        )
+    if text.startswith("kube-") or text in {"default", "berth-system"}:
+        raise InvalidRequest(f"namespace {text!r} belongs to the cluster and cannot be given to a workspace")
+    return text

@@ -1,0 +1,95 @@
+"""What Temporal is told, spelled once: workflow types, signals, and the messages that carry them.
+
+A message is written into the outbox in the transaction that decided it and delivered at least once, so every receiver
+must be indifferent to repeats and to order: a `Standing` says what the ledger holds, and the newest version wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from domain import identifiers
+from domain.gpr import Phase
+
+GPR_WORKFLOW = "Gpr"
+WORKSPACE_WORKFLOW = "Workspace"
+ARBITER_WORKFLOW = "Arbiter"
+RECONCILE_LEDGER_WORKFLOW = "ReconcileLedger"
+RECONCILE_CLUSTER_WORKFLOW = "ReconcileCluster"
+
+GRANTED_SIGNAL = "granted"
+EXTENDED_SIGNAL = "extended"
+RELEASE_SIGNAL = "release"
+DELETE_SIGNAL = "delete"
+KICK_SIGNAL = "kick"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGpus:
+    """GPUs of one lease on one node. `agent`: the node has a Berth agent that can be asked about the devices."""
+
+    node: str
+    ordinals: list[int]
+    agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger holds about a Gpr at one version; all that its workflow needs to know to go on."""
+
+    gpr_id: str
+    version: int
+    phase: Phase
+    workspace: str
+    name: str
+    priority: int
+    fence: int = 0
+    cluster: str = ""
+    tenant: str = ""
+    namespaces: list[str] = field(default_factory=list)
+    gpus: list[NodeGpus] = field(default_factory=list)
+    end_at: datetime | None = None
+    next_notice_at: datetime | None = None
+    end_cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """One thing that Temporal must hear. The workflow is started first when it does not run."""
+
+    workflow_id: str
+    workflow_type: str
+    argument: str
+    signal: str | None = None
+    standing: Standing | None = None
+
+
+def start_gpr(gpr_id: str) -> OutboxMessage:
+    """Begin, or begin again, the lifecycle of a Gpr."""
+    return OutboxMessage(identifiers.gpr_workflow_id(gpr_id), GPR_WORKFLOW, gpr_id)
+
+
+def tell_gpr(signal: str, standing: Standing) -> OutboxMessage:
+    """Tell a Gpr's lifecycle where it stands now."""
+    gpr_id = standing.gpr_id
+    return OutboxMessage(identifiers.gpr_workflow_id(gpr_id), GPR_WORKFLOW, gpr_id, signal, standing)
+
+
+def start_workspace(workspace_id: str) -> OutboxMessage:
+    """Begin, or begin again, the lifecycle of a workspace."""
+    return OutboxMessage(identifiers.workspace_workflow_id(workspace_id), WORKSPACE_WORKFLOW, workspace_id)
+
+
+def delete_workspace(workspace_id: str) -> OutboxMessage:
+    """Tell a workspace's lifecycle that it is to be deleted."""
+    return OutboxMessage(
+        identifiers.workspace_workflow_id(workspace_id), WORKSPACE_WORKFLOW, workspace_id, DELETE_SIGNAL
+    )
+
+
+def kick_arbiter() -> OutboxMessage:
+    """Something changed that may let a queued Gpr start, or move an estimate."""
+    return OutboxMessage(
+        identifiers.arbiter_workflow_id(), ARBITER_WORKFLOW, identifiers.SCHEDULING_DOMAIN, KICK_SIGNAL
+    )

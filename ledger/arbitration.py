@@ -1,0 +1,87 @@
+"""What an arbiter's pass reads and writes in bulk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from domain.gpr import Estimate
+from ledger.statements import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from ledger.connection import Connection
+
+_SQL = load("arbitration")
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedGpr:
+    """A queued Gpr as a pass needs it, with the estimate that is shown for it now."""
+
+    gpr_id: str
+    name: str
+    workspace: str
+    exclusive: bool
+    sequence: int
+    priority: int
+    nodes: int
+    gpus_per_node: int
+    duration_seconds: int
+    shape: str
+    instance_type: str
+    memory_gib: int
+    clusters: tuple[str, ...]
+    not_before: datetime | None
+    excluded_nodes: frozenset[tuple[str, str]]
+    shown: Estimate
+
+
+async def lock(connection: Connection, scheduling_domain: str) -> None:
+    """Hold the scheduling domain until the transaction ends."""
+    await connection.execute(_SQL["lock"], scheduling_domain)
+
+
+async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
+    """Every queued Gpr of a ready workspace, in order of submission."""
+    return [
+        QueuedGpr(
+            gpr_id=row["gpr_id"],
+            name=row["name"],
+            workspace=row["workspace"],
+            exclusive=row["exclusive"],
+            sequence=row["sequence"],
+            priority=row["priority"],
+            nodes=row["nodes"],
+            gpus_per_node=row["gpus_per_node"],
+            duration_seconds=row["duration_seconds"],
+            shape=row["shape"],
+            instance_type=row["instance_type"],
+            memory_gib=row["memory_gib"],
+            clusters=tuple(row["clusters"]),
+            not_before=row["not_before"],
+            excluded_nodes=frozenset(_node_key(text) for text in row["excluded_nodes"]),
+            shown=Estimate(row["starts_at"], row["position"] or 0, row["reason_code"], row["reason"]),
+        )
+        for row in await connection.fetch(_SQL["queue"], now)
+    ]
+
+
+async def write_estimates(connection: Connection, estimates: Sequence[tuple[str, Estimate]]) -> None:
+    """Show these estimates from now on."""
+    await connection.execute(
+        _SQL["write_estimates"],
+        [UUID(gpr_id) for gpr_id, _ in estimates],
+        [estimate.starts_at for _, estimate in estimates],
+        [estimate.position for _, estimate in estimates],
+        [estimate.reason_code for _, estimate in estimates],
+        [estimate.reason for _, estimate in estimates],
+    )
+
+
+def _node_key(text: str) -> tuple[str, str]:
+    cluster, _, node = text.partition("/")
+    return cluster, node

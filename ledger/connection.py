@@ -1,0 +1,98 @@
+"""The pool of connections to the ledger, and transactions on it. Driver errors become Berth's failures here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from domain.failures import LedgerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Row = asyncpg.Record
+
+ACQUIRE_SECONDS_MAX = 5.0
+STATEMENT_SECONDS_MAX = 15.0
+
+_LOST_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+AWAY = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+
+
+class Ledger:
+    """One pool per process. `async with ledger.transaction() as connection` is the only way in."""
+
+    def __init__(self, url: str, *, connections_max: int = 10) -> None:
+        self.url = url
+        self._connections_max = connections_max
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+
+    async def ping(self) -> None:
+        """Return if PostgreSQL answers, else raise LedgerUnavailable."""
+        async with self.reading() as connection:
+            await connection.execute("select 1")
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction; committed on a clean exit, rolled back otherwise.
+
+        Raises LedgerUnavailable when PostgreSQL is away, also when it goes away in the middle.
+        """
+        try:
+            pool = await self._opened()
+            async with pool.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection, connection.transaction():
+                yield connection
+        except _LOST_RACE as error:
+            raise LedgerUnavailable(f"the ledger chose another transaction first; try again: {error}") from error
+        except AWAY as error:
+            raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for single reads, without the round trips of a transaction."""
+        try:
+            pool = await self._opened()
+            async with pool.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
+                yield connection
+        except AWAY as error:
+            raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
+
+    async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self.url,
+                    min_size=1,
+                    max_size=self._connections_max,
+                    command_timeout=STATEMENT_SECONDS_MAX,
+                    timeout=ACQUIRE_SECONDS_MAX,
+                    init=_prepare,
+                )
+            return self._pool
+
+
+async def _prepare(connection: Connection) -> None:
+    """JSON columns hold Python values."""
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

@@ -1,0 +1,139 @@
+"""Gprs in the ledger: submitted and read. Their moves from phase to phase are in `ledger/lifecycle.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.failures import NotFound, WrongPhase
+from domain.gpr import Estimate, Gpr, GprRequest, Phase
+from domain.hardware import Gpu
+from domain.identifiers import external_gpr_id
+from domain.messages import kick_arbiter, start_gpr
+from ledger import events, outbox
+from ledger.statements import load
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from ledger.connection import Connection, Row
+
+_SQL = load("gprs")
+NEWEST = 2**62
+"""Keyset bound of the first page."""
+
+
+async def submit(  # noqa: PLR0913 - one argument for each thing that only the caller knows
+    connection: Connection,
+    gpr_id: UUID,
+    workspace_id: UUID,
+    submitted_by: UUID,
+    request: GprRequest,
+    options: dict[str, object],
+    now: datetime,
+) -> list[int]:
+    """Write a new queued Gpr; the ids of the messages to deliver after the commit. WrongPhase if its workspace is going."""
+    written = await connection.fetchval(
+        _SQL["submit"],
+        gpr_id,
+        external_gpr_id(gpr_id),
+        workspace_id,
+        submitted_by,
+        request.name,
+        request.nodes,
+        request.gpus_per_node,
+        request.shape,
+        request.instance_type,
+        request.memory_gib,
+        list(request.clusters),
+        request.duration_seconds,
+        request.priority,
+        request.exclusive,
+        request.requeue_on_failure,
+        options,
+        now,
+    )
+    if written is None:
+        raise WrongPhase("the workspace is being deleted")
+    await events.record(connection, now, "submitted", gpr_id=gpr_id, workspace_id=workspace_id)
+    return [await outbox.put(connection, message) for message in (start_gpr(str(gpr_id)), kick_arbiter())]
+
+
+async def find(connection: Connection, gpr_id: UUID) -> Gpr:
+    """One Gpr, or NotFound."""
+    row = await connection.fetchrow(_SQL["one"], gpr_id)
+    if row is None:
+        raise NotFound(f"there is no Gpr {gpr_id}")
+    return gpr_of(row)
+
+
+async def id_of_external(connection: Connection, external_id: str) -> UUID | None:
+    """The id behind a dialect's id."""
+    found: UUID | None = await connection.fetchval(_SQL["id_of_external"], external_id)
+    return found
+
+
+async def page_of_workspace(
+    connection: Connection, workspace_id: UUID, *, limit: int, before: int = NEWEST
+) -> list[Gpr]:
+    """Gprs of a workspace, newest first; `before` is the sequence of the last one of the page before."""
+    return [gpr_of(row) for row in await connection.fetch(_SQL["page_of_workspace"], workspace_id, before, limit)]
+
+
+async def holding_in_workspace(connection: Connection, workspace_id: UUID) -> int:
+    """How many of its Gprs hold GPUs."""
+    return int(await connection.fetchval(_SQL["live_in_workspace"], workspace_id))
+
+
+async def queued_in_workspace(connection: Connection, workspace_id: UUID) -> list[UUID]:
+    """Its queued Gprs, oldest first."""
+    return [row["id"] for row in await connection.fetch(_SQL["queued_in_workspace"], workspace_id)]
+
+
+async def unfinished(connection: Connection) -> list[str]:
+    """Ids of all Gprs whose lifecycle must be running."""
+    return [row["id"] for row in await connection.fetch(_SQL["unfinished"])]
+
+
+def gpr_of(row: Row) -> Gpr:
+    """A Gpr from a row that has the columns of `one`."""
+    return Gpr(
+        id=row["id"],
+        external_id=row["external_id"],
+        workspace_id=row["workspace_id"],
+        workspace=row["workspace"],
+        sequence=row["sequence"],
+        request=_request(row),
+        phase=Phase(row["phase"]),
+        estimate=Estimate(row["starts_at"], row["position"] or 0, row["reason_code"], row["reason"]),
+        submitted_at=row["submitted_at"],
+        active_at=row["active_at"],
+        end_at=row["end_at"],
+        finished_at=row["finished_at"],
+        end_cause=row["end_cause"] or "",
+        failure=row["failure"],
+        retries=row["retries"],
+        delays=row["delays"],
+        fence=row["fence"],
+        cluster=row["lease_cluster"] or "",
+        gpus=tuple(Gpu(node, ordinal) for node, ordinal in row["gpus"] or ()),
+        options=row["options"],
+        version=row["version"],
+        submitted_by=row["submitted_by_name"],
+    )
+
+
+def _request(row: Row) -> GprRequest:
+    return GprRequest(
+        name=row["name"],
+        nodes=row["nodes"],
+        gpus_per_node=row["gpus_per_node"],
+        duration_seconds=row["duration_seconds"],
+        priority=row["priority"],
+        shape=row["shape"],
+        instance_type=row["instance_type"],
+        memory_gib=row["memory_gib"],
+        clusters=tuple(row["clusters"]),
+        exclusive=row["exclusive"],
+        requeue_on_failure=row["requeue_on_failure"],
+    )

@@ -1,0 +1,59 @@
+"""Remembers what a client's Idempotency-Key made, so that a repeated request makes nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from domain.failures import IdempotencyMismatch
+from ledger.statements import load
+
+if TYPE_CHECKING:
+    from ledger.connection import Connection, Ledger
+
+_SQL = load("idempotency")
+
+KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One principal's key for one operation. `request` is what was asked for, in any form that JSON can tell apart."""
+
+    principal_id: UUID
+    operation: str
+    key: str
+    request: object
+
+    @property
+    def request_hash(self) -> bytes:
+        """The same for the same request, however it was spelled."""
+        return hashlib.sha256(json.dumps(self.request, sort_keys=True, default=str).encode()).digest()
+
+
+async def claim(connection: Connection, wish: Claim, subject_id: UUID, now: datetime) -> UUID:
+    """The subject to make: the given one for a first request, the earlier one for a repeat.
+
+    To be called in the transaction that makes the subject. Raises IdempotencyMismatch when the key stands for another request.
+    """
+    first = await connection.fetchval(
+        _SQL["claim"], wish.principal_id, wish.operation, wish.key, wish.request_hash, subject_id, now
+    )
+    if first is not None:
+        return subject_id
+    earlier = await connection.fetchrow(_SQL["earlier"], wish.principal_id, wish.operation, wish.key)
+    assert earlier is not None
+    if earlier["request_hash"] != wish.request_hash:
+        raise IdempotencyMismatch
+    made: UUID = earlier["subject_id"]
+    return made
+
+
+async def forget_old(ledger: Ledger, now: datetime) -> None:
+    """Drop what is older than a client may still repeat."""
+    async with ledger.transaction() as connection:
+        await connection.execute(_SQL["forget"], now - KEPT)

@@ -1,0 +1,156 @@
+"""Clusters and nodes in the ledger: what was registered, what was last observed, what is quarantined."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from domain.hardware import Cluster, GpuHolder, Node, NodeState, ObservedNode
+from ledger import events
+from ledger.statements import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from domain.hardware import ClusterCapabilities
+    from ledger.connection import Connection, Row
+
+_SQL = load("inventory")
+
+
+async def register_cluster(connection: Connection, name: str, capabilities: ClusterCapabilities, now: datetime) -> None:
+    """Write what a cluster is and can do; registering it again brings that up to date."""
+    await connection.execute(
+        _SQL["register_cluster"],
+        name,
+        capabilities.server,
+        capabilities.version,
+        capabilities.sufficient,
+        list(capabilities.lacks),
+        now,
+    )
+
+
+async def observe(connection: Connection, cluster: str, observed: Sequence[ObservedNode], now: datetime) -> bool:
+    """Write what a cluster reports; whether anything changed that a plan depends on."""
+    came_back = await connection.fetchval(_SQL["cluster_seen"], cluster, now)
+    changed = [node.name for node in observed if await _observe_node(connection, cluster, node, now)]
+    gone = await connection.fetch(_SQL["nodes_gone"], cluster, [node.name for node in observed], now)
+    if changed or gone or came_back:
+        detail = {"cluster": cluster, "changed": changed[:50], "gone": [row["name"] for row in gone][:50]}
+        await events.record(connection, now, "nodes_changed", detail=detail)
+    return bool(changed or gone or came_back)
+
+
+async def mark_away(connection: Connection, cluster: str, now: datetime) -> bool:
+    """The cluster does not answer; whether that is news."""
+    if await connection.fetchval(_SQL["cluster_away"], cluster, now) is None:
+        return False
+    await events.record(connection, now, "cluster_away", detail={"cluster": cluster})
+    return True
+
+
+async def quarantine(connection: Connection, cluster: str, node: str, why: str, now: datetime) -> None:
+    """Place nothing more on a node until somebody, or the reconciler, has seen it free."""
+    if await connection.fetchval(_SQL["quarantine"], cluster, node, now, why) is not None:
+        detail = {"cluster": cluster, "node": node, "why": why}
+        await events.record(connection, now, "node_quarantined", detail=detail)
+
+
+async def lift_quarantine(connection: Connection, cluster: str, node: str, now: datetime) -> None:
+    """The node may be used again."""
+    if await connection.fetchval(_SQL["lift_quarantine"], cluster, node) is not None:
+        detail = {"cluster": cluster, "node": node}
+        await events.record(connection, now, "node_quarantine_lifted", detail=detail)
+
+
+async def quarantined(connection: Connection, cluster: str) -> list[str]:
+    """Names of a cluster's quarantined nodes."""
+    return [row["name"] for row in await connection.fetch(_SQL["quarantined"], cluster)]
+
+
+async def nodes(connection: Connection, cluster: str | None = None) -> list[Node]:
+    """Nodes of one cluster or of all, with who holds their GPUs."""
+    holders = await _holders(connection, cluster)
+    return [_node(row, holders[row["cluster"], row["name"]]) for row in await connection.fetch(_SQL["nodes"], cluster)]
+
+
+async def clusters(connection: Connection) -> list[Cluster]:
+    """All registered clusters."""
+    return [
+        Cluster(
+            name=row["name"],
+            server=row["server"],
+            version=row["version"],
+            sufficient=row["sufficient"],
+            lacks=tuple(row["lacks"]),
+            seen_at=row["seen_at"],
+            away_since=row["away_since"],
+        )
+        for row in await connection.fetch(_SQL["clusters"])
+    ]
+
+
+async def _observe_node(connection: Connection, cluster: str, node: ObservedNode, now: datetime) -> bool:
+    name = await connection.fetchval(
+        _SQL["observe_node"],
+        cluster,
+        node.name,
+        node.shape,
+        node.instance_type,
+        node.gpus,
+        node.memory_mib,
+        node.region,
+        node.cloud_provider,
+        _observed_state(node),
+        node.condition,
+        node.foreign_gpus,
+        now,
+    )
+    return name is not None
+
+
+def _observed_state(node: ObservedNode) -> NodeState:
+    if not node.ready:
+        return NodeState.NOT_READY
+    return NodeState.READY if node.schedulable else NodeState.CORDONED
+
+
+async def _holders(connection: Connection, cluster: str | None) -> dict[tuple[str, str], list[GpuHolder]]:
+    holders: dict[tuple[str, str], list[GpuHolder]] = defaultdict(list)
+    for row in await connection.fetch(_SQL["holders"], cluster):
+        holder = GpuHolder(row["gpr_name"], row["workspace"], row["gpus"], row["granted_at"])
+        holders[row["cluster"], row["node"]].append(holder)
+    return holders
+
+
+def _node(row: Row, holders: list[GpuHolder]) -> Node:
+    state, condition = _effective_state(row)
+    held = sum(holder.gpus for holder in holders)
+    free = max(0, row["gpus"] - held - row["foreign_gpus"]) if state is NodeState.READY else 0
+    return Node(
+        cluster=row["cluster"],
+        name=row["name"],
+        shape=row["shape"],
+        instance_type=row["instance_type"],
+        gpus=row["gpus"],
+        memory_mib=row["memory_mib"],
+        region=row["region"],
+        cloud_provider=row["cloud_provider"],
+        state=state,
+        condition=condition,
+        free_gpus=free,
+        foreign_gpus=row["foreign_gpus"],
+        holders=tuple(holders),
+    )
+
+
+def _effective_state(row: Row) -> tuple[NodeState, str]:
+    if row["quarantined_at"] is not None:
+        return NodeState.QUARANTINED, row["quarantine_reason"]
+    if row["away_since"] is not None:
+        return NodeState.NOT_READY, f"cluster {row['cluster']} does not answer"
+    if not row["sufficient"]:
+        return NodeState.CORDONED, "; ".join(row["lacks"])
+    return NodeState(row["state"]), row["condition"]

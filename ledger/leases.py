@@ -1,0 +1,115 @@
+"""Leases: which GPUs a Gpr holds. The database's unique indexes make a double grant impossible, whoever asks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.gpr import Phase
+from domain.hardware import Gpu
+from ledger import events
+from ledger.statements import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from ledger.connection import Connection
+
+_SQL = load("leases")
+_GPRS = load("gprs")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLease:
+    """A lease that has not been released, and the GPUs it still holds."""
+
+    fence: int
+    gpr_id: str
+    gpr_name: str
+    workspace: str
+    workspace_name: str
+    tenant: str
+    namespaces: tuple[str, ...]
+    exclusive: bool
+    cluster: str
+    phase: Phase
+    active_at: datetime | None
+    end_at: datetime | None
+    duration_seconds: int
+    gpus: tuple[Gpu, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """GPUs of a closed lease on a node that was not seen to be free."""
+
+    fence: int
+    node: str
+    tenant: str
+
+
+async def grant(connection: Connection, gpr_id: UUID, cluster: str, gpus: Sequence[Gpu], now: datetime) -> int | None:
+    """Give these GPUs to a queued Gpr; the lease's fence, or None if it is queued no more."""
+    row = await connection.fetchrow(_SQL["grant"], gpr_id, cluster, now)
+    if row is None:
+        return None
+    fence: int = row["fence"]
+    nodes, ordinals = [gpu.node for gpu in gpus], [gpu.ordinal for gpu in gpus]
+    await connection.execute(_SQL["grant_gpu"], fence, cluster, nodes, ordinals)
+    await connection.fetchval(_GPRS["to_provisioning"], gpr_id, fence, now)
+    detail = {"cluster": cluster, "gpus": [[gpu.node, gpu.ordinal] for gpu in gpus]}
+    await events.record(
+        connection, now, "granted", gpr_id=gpr_id, workspace_id=row["workspace_id"], fence=fence, detail=detail
+    )
+    return fence
+
+
+async def release(connection: Connection, fence: int, stuck_nodes: Sequence[str], now: datetime) -> None:
+    """Close a lease. GPUs on stuck nodes stay held."""
+    await connection.execute(_SQL["release_gpus"], fence, now, list(stuck_nodes))
+    await connection.execute(_SQL["release"], fence, now)
+
+
+async def open_leases(connection: Connection, cluster: str | None = None) -> list[OpenLease]:
+    """Every lease that is not released, of one cluster or of all."""
+    held = await _held(connection, cluster)
+    return [
+        OpenLease(
+            fence=row["fence"],
+            gpr_id=row["gpr_id"],
+            gpr_name=row["gpr_name"],
+            workspace=row["workspace"],
+            workspace_name=row["workspace_name"],
+            tenant=row["tenant"],
+            namespaces=tuple(row["namespaces"]),
+            exclusive=row["exclusive"],
+            cluster=row["cluster"],
+            phase=Phase(row["phase"]),
+            active_at=row["active_at"],
+            end_at=row["end_at"],
+            duration_seconds=row["duration_seconds"],
+            gpus=tuple(held[row["fence"]]),
+        )
+        for row in await connection.fetch(_SQL["open"], cluster)
+    ]
+
+
+async def left_behind(connection: Connection, cluster: str) -> list[LeftBehind]:
+    """What closed leases still hold on quarantined nodes of a cluster."""
+    rows = await connection.fetch(_SQL["left_behind"], cluster)
+    return [LeftBehind(row["fence"], row["node"], row["tenant"]) for row in rows]
+
+
+async def release_left_behind(connection: Connection, cluster: str, left: LeftBehind, now: datetime) -> None:
+    """The node was seen to be free at last."""
+    await connection.execute(_SQL["release_left_behind"], left.fence, cluster, left.node, now)
+
+
+async def _held(connection: Connection, cluster: str | None) -> dict[int, list[Gpu]]:
+    held: dict[int, list[Gpu]] = defaultdict(list)
+    for row in await connection.fetch(_SQL["held_gpus"], cluster):
+        held[row["fence"]].append(Gpu(row["node"], row["ordinal"]))
+    return held

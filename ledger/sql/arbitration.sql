@@ -1,0 +1,21 @@
+-- name: lock
+-- one pass at a time, wherever it runs
+select pg_advisory_xact_lock(hashtext('berth.arbiter.' || $1));
+
+-- name: queue
+-- nodes that failed a Gpr are left out for ten minutes, not for ever: they may be all there is
+select g.id::text as gpr_id, g.name, g.workspace_id::text as workspace, g.exclusive, g.sequence, g.priority, g.nodes,
+       g.gpus_per_node, g.duration_seconds, g.shape, g.instance_type, g.memory_gib, g.not_before,
+       case when g.not_before > $1::timestamptz - interval '10 minutes' then g.excluded_nodes else '{}' end as excluded_nodes,
+       case when g.clusters = '{}' then w.clusters else g.clusters end as clusters,
+       g.starts_at, g.position, g.reason_code, g.reason
+from gpr g join workspace w on w.id = g.workspace_id
+where g.phase = 'queued' and w.phase = 'ready' order by g.sequence;
+
+-- name: write_estimates
+-- delays counts how often a shown estimate moved to later by more than a few seconds
+update gpr g set starts_at = e.starts_at, position = e.position, reason_code = e.reason_code, reason = e.reason,
+    delays = g.delays + (g.starts_at is not null and (e.starts_at is null or e.starts_at > g.starts_at + interval '5 seconds'))::int
+from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
+     as e(id, starts_at, position, reason_code, reason)
+where g.id = e.id and g.phase = 'queued';

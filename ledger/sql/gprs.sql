@@ -1,0 +1,110 @@
+-- name: submit
+-- shares the workspace's row: a deletion that comes at the same moment is either before it, and refuses it, or after it
+insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, shape, instance_type, memory_gib,
+                 clusters, duration_seconds, priority, exclusive, requeue_on_failure, options, phase, submitted_at)
+select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17
+from workspace where id = $3 and phase in ('creating', 'ready') for share
+returning id;
+
+-- name: lock
+-- every decision about a Gpr holds its row, so that release, expiry, grant and change of priority have one order
+select phase, fence, version, end_at, active_at, workspace_id from gpr where id = $1 for no key update;
+
+-- name: standing
+-- what the lifecycle needs: the row, its workspace, and where its open lease is
+select g.id, g.version, g.phase, w.name as workspace, w.tenant, g.name, g.priority, g.fence, g.end_at, g.end_cause,
+       coalesce(l.cluster, '') as cluster,
+       (select min(n.due_at) from notice n
+         where n.gpr_id = g.id and n.delivered_at is null and n.withdrawn_at is null) as next_notice_at,
+       coalesce((select array_agg(namespace order by namespace) from workspace_namespace s
+         where s.workspace_id = g.workspace_id and s.cluster = l.cluster), '{}') as namespaces
+from gpr g join workspace w on w.id = g.workspace_id
+left join lease l on l.fence = g.fence
+where g.id = $1;
+
+-- name: standing_gpus
+select lg.node, array_agg(lg.ordinal order by lg.ordinal) as ordinals, bool_or(n.agent_seen_at is not null) as agent
+from lease_gpu lg join node n on n.cluster = lg.cluster and n.name = lg.node
+where lg.fence = $1 group by lg.node order by lg.node;
+
+-- name: to_provisioning
+update gpr set phase = 'provisioning', fence = $2, starts_at = $3, position = null, reason_code = '', reason = '',
+               version = version + 1
+where id = $1 and phase = 'queued' returning id;
+
+-- name: to_active
+update gpr set phase = 'active', active_at = $3::timestamptz, end_at = $3::timestamptz + make_interval(secs => duration_seconds),
+               version = version + 1
+where id = $1 and fence = $2 and phase = 'provisioning' returning end_at;
+
+-- name: to_releasing
+update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes = $4, version = version + 1
+where id = $1 and phase in ('provisioning', 'active');
+
+-- name: cancel_queued
+update gpr set phase = 'cancelled', end_cause = $2, finished_at = $3, starts_at = null, position = null,
+               reason_code = '', reason = '', version = version + 1
+where id = $1 and phase = 'queued';
+
+-- name: to_rest
+update gpr set phase = $2, finished_at = $3, fence = null, version = version + 1
+where id = $1 and phase = 'releasing';
+
+-- name: requeue
+-- keeps its place: sequence and priority stay
+update gpr set phase = 'queued', fence = null, active_at = null, end_at = null, end_cause = '', starts_at = null,
+               retries = retries + 1, not_before = $2, version = version + 1
+where id = $1 and phase = 'releasing';
+
+-- name: set_end
+update gpr set end_at = $2, version = version + 1 where id = $1 and phase = 'active';
+
+-- name: set_priority
+update gpr set priority = $2, version = version + 1 where id = $1 and phase = 'queued';
+
+-- name: set_name
+update gpr set name = $2, version = version + 1 where id = $1;
+
+-- name: add_notice
+insert into notice (gpr_id, kind, due_at, message) values ($1, $2, $3, $4) on conflict do nothing;
+
+-- name: withdraw_notices
+update notice set withdrawn_at = $2 where gpr_id = $1 and delivered_at is null and withdrawn_at is null;
+
+-- name: deliver_notices
+update notice set delivered_at = $2
+where gpr_id = $1 and due_at <= $2 and delivered_at is null and withdrawn_at is null
+returning kind, due_at, message;
+
+-- name: failure_history
+select retries, requeue_on_failure, active_at, end_cause, failure from gpr where id = $1;
+
+-- name: one
+select g.*, w.name as workspace, p.name as submitted_by_name, l.cluster as lease_cluster,
+       (select coalesce(json_agg(json_build_array(lg.node, lg.ordinal) order by lg.node, lg.ordinal), '[]')::jsonb
+          from lease_gpu lg where lg.fence = (select max(fence) from lease where gpr_id = g.id)) as gpus
+from gpr g join workspace w on w.id = g.workspace_id join principal p on p.id = g.submitted_by
+left join lease l on l.fence = (select max(fence) from lease where gpr_id = g.id)
+where g.id = $1;
+
+-- name: id_of_external
+select id from gpr where external_id = $1;
+
+-- name: page_of_workspace
+-- newest first, keyset: $3 is the sequence of the last row of the page before
+select g.*, w.name as workspace, p.name as submitted_by_name, l.cluster as lease_cluster,
+       (select coalesce(json_agg(json_build_array(lg.node, lg.ordinal) order by lg.node, lg.ordinal), '[]')::jsonb
+          from lease_gpu lg where lg.fence = l.fence) as gpus
+from gpr g join workspace w on w.id = g.workspace_id join principal p on p.id = g.submitted_by
+left join lateral (select fence, cluster from lease where gpr_id = g.id order by fence desc limit 1) l on true
+where g.workspace_id = $1 and g.sequence < $2 order by g.sequence desc limit $3;
+
+-- name: live_in_workspace
+select count(*) from gpr where workspace_id = $1 and phase in ('provisioning', 'active', 'releasing');
+
+-- name: queued_in_workspace
+select id from gpr where workspace_id = $1 and phase = 'queued' order by sequence;
+
+-- name: unfinished
+-- every Gpr whose lifecycle must run somewhere
+select id::text from gpr where phase in ('queued', 'provisioning', 'active', 'releasing');

@@ -1,0 +1,56 @@
+-- name: register_cluster
+insert into cluster (name, server, version, sufficient, lacks, registered_at, seen_at)
+values ($1, $2, $3, $4, $5, $6, $6)
+on conflict (name) do update set server = excluded.server, version = excluded.version,
+    sufficient = excluded.sufficient, lacks = excluded.lacks, seen_at = excluded.seen_at, away_since = null;
+
+-- name: cluster_seen
+-- returns a row when the cluster came back
+update cluster c set seen_at = $2, away_since = null
+from (select name, away_since from cluster where name = $1 for update) before
+where c.name = before.name returning before.away_since is not null as came_back;
+
+-- name: cluster_away
+update cluster set away_since = $2 where name = $1 and away_since is null returning name;
+
+-- name: clusters
+select * from cluster order by name;
+
+-- name: observe_node
+-- returns a row only when something that matters to the plan has changed
+insert into node as n (cluster, name, shape, instance_type, gpus, memory_mib, region, cloud_provider, state, condition,
+                       foreign_gpus, observed_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+on conflict (cluster, name) do update set shape = excluded.shape, instance_type = excluded.instance_type,
+    gpus = excluded.gpus, memory_mib = excluded.memory_mib, region = excluded.region,
+    cloud_provider = excluded.cloud_provider, state = excluded.state, condition = excluded.condition,
+    foreign_gpus = excluded.foreign_gpus, observed_at = excluded.observed_at
+where (n.shape, n.instance_type, n.gpus, n.memory_mib, n.region, n.cloud_provider, n.state, n.condition, n.foreign_gpus)
+   is distinct from (excluded.shape, excluded.instance_type, excluded.gpus, excluded.memory_mib, excluded.region,
+                     excluded.cloud_provider, excluded.state, excluded.condition, excluded.foreign_gpus)
+returning n.name;
+
+-- name: nodes_gone
+update node set state = 'gone', condition = 'not in the cluster', observed_at = $3
+where cluster = $1 and name <> all($2::text[]) and state <> 'gone' returning name;
+
+-- name: quarantine
+update node set quarantined_at = $3, quarantine_reason = $4
+where cluster = $1 and name = $2 and quarantined_at is null returning name;
+
+-- name: lift_quarantine
+update node set quarantined_at = null, quarantine_reason = ''
+where cluster = $1 and name = $2 and quarantined_at is not null returning name;
+
+-- name: quarantined
+select name from node where cluster = $1 and quarantined_at is not null order by name;
+
+-- name: nodes
+select n.*, c.away_since, c.sufficient, c.lacks from node n join cluster c on c.name = n.cluster
+where n.state <> 'gone' and ($1::text is null or n.cluster = $1) order by n.cluster, n.name;
+
+-- name: holders
+select lg.cluster, lg.node, g.name as gpr_name, w.name as workspace, count(*) as gpus, l.granted_at
+from lease_gpu lg join lease l on l.fence = lg.fence join gpr g on g.id = l.gpr_id join workspace w on w.id = l.workspace_id
+where lg.released_at is null and ($1::text is null or lg.cluster = $1)
+group by lg.cluster, lg.node, lg.fence, g.name, w.name, l.granted_at order by lg.cluster, lg.node, l.granted_at;

@@ -1,0 +1,38 @@
+-- name: grant
+-- locks the Gpr: a cancellation at the same moment is either before the grant, and wins, or after it
+insert into lease (gpr_id, workspace_id, cluster, exclusive, granted_at)
+select id, workspace_id, $2, exclusive, $3 from gpr where id = $1 and phase = 'queued' for no key update
+returning fence, workspace_id;
+
+-- name: grant_gpu
+insert into lease_gpu (fence, cluster, node, ordinal) select $1, $2, unnest($3::text[]), unnest($4::int[]);
+
+-- name: release
+update lease set released_at = $2 where fence = $1 and released_at is null;
+
+-- name: release_gpus
+-- GPUs on a stuck node stay held: the unique index keeps everybody off them until the node is seen to be free
+update lease_gpu set released_at = $2 where fence = $1 and released_at is null and node <> all($3::text[]);
+
+-- name: open
+-- with the expected end: an active lease's own; otherwise what it will be if provisioning or teardown ends soon
+select l.fence, l.gpr_id::text as gpr_id, g.name as gpr_name, l.workspace_id::text as workspace, l.exclusive, l.cluster,
+       g.phase, g.end_at, g.duration_seconds, w.tenant, w.name as workspace_name, g.active_at,
+       array(select namespace from workspace_namespace s
+              where s.workspace_id = l.workspace_id and s.cluster = l.cluster order by namespace) as namespaces
+from lease l join gpr g on g.id = l.gpr_id join workspace w on w.id = l.workspace_id
+where l.released_at is null and ($1::text is null or l.cluster = $1) order by l.fence;
+
+-- name: held_gpus
+select fence, cluster, node, ordinal from lease_gpu
+where released_at is null and ($1::text is null or cluster = $1) order by fence, cluster, node, ordinal;
+
+-- name: left_behind
+-- GPUs whose lease is closed but that were not seen to be free: their nodes are quarantined
+select lg.fence, lg.node, array_agg(lg.ordinal order by lg.ordinal) as ordinals, w.tenant
+from lease_gpu lg join lease l on l.fence = lg.fence join workspace w on w.id = l.workspace_id
+where lg.released_at is null and l.released_at is not null and lg.cluster = $1
+group by lg.fence, lg.node, w.tenant;
+
+-- name: release_left_behind
+update lease_gpu set released_at = $4 where fence = $1 and cluster = $2 and node = $3 and released_at is null;

@@ -1,0 +1,74 @@
+"""Things with good defaults, so that a test says only what matters to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from domain.gpr import GprRequest
+from domain.workspace import WorkspaceRequest
+from ledger import gprs, inventory, workspaces
+
+if TYPE_CHECKING:
+    from clusters.connection import ClusterConnection
+    from ledger.connection import Ledger
+
+INSERT_PRINCIPAL = "insert into principal (id, name, created_at) values ($1, $2, $3)"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def a_principal(ledger: Ledger, name: str = "") -> UUID:
+    principal_id = uuid4()
+    async with ledger.transaction() as connection:
+        await connection.execute(INSERT_PRINCIPAL, principal_id, name or f"p-{principal_id.hex[:8]}", now())
+    return principal_id
+
+
+async def a_workspace(
+    ledger: Ledger, name: str = "", *, owner: UUID | None = None, clusters: tuple[str, ...] = ("worker-1",), ready: bool = True
+) -> UUID:
+    workspace_id = uuid4()
+    name = name or f"ws-{workspace_id.hex[:8]}"
+    owner = owner or await a_principal(ledger)
+    request = WorkspaceRequest(name, clusters, (f"{name.lower()}-ns",))
+    async with ledger.transaction() as connection:
+        await workspaces.create(connection, workspace_id, owner, request, now())
+        if ready:
+            await workspaces.to_ready(connection, workspace_id, now())
+    return workspace_id
+
+
+def a_request(**changes: object) -> GprRequest:
+    fields: dict[str, object] = {
+        "name": "training",
+        "nodes": 1,
+        "gpus_per_node": 1,
+        "duration_seconds": 3600,
+        "priority": 101,
+        **changes,
+    }
+    return GprRequest(**fields)  # type: ignore[arg-type]
+
+
+async def a_gpr(ledger: Ledger, workspace_id: UUID, **changes: object) -> UUID:
+    gpr_id = uuid4()
+    submitter = await a_principal(ledger)
+    async with ledger.transaction() as connection:
+        await gprs.submit(connection, gpr_id, workspace_id, submitter, a_request(**changes), {}, now())
+    return gpr_id
+
+
+async def the_inventory_of(ledger: Ledger, cluster: ClusterConnection) -> None:
+    """Register a cluster and write its nodes into the ledger."""
+    from clusters.inventory import adopt_nodes, observe_nodes  # noqa: PLC0415
+    from clusters.registration import probe  # noqa: PLC0415
+
+    observed = observe_nodes(cluster)
+    adopt_nodes(cluster, [node.name for node in observed])
+    async with ledger.transaction() as connection:
+        await inventory.register_cluster(connection, cluster.name, probe(cluster), now())
+        await inventory.observe(connection, cluster.name, observed, now())

@@ -1,0 +1,125 @@
+"""Where lifecycles are tested: real ledger, real cluster, real Temporal with skipped time, workers in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from arbitration.arbiter_pass import run_pass
+from clusters.capacity import read_tokens
+from clusters.tenancy import apply_tenancy, delete_tenancy
+from delivery.courier import Courier
+from delivery.temporal import TemporalAddress, TemporalDoor
+from domain.identifiers import CORE_TASK_QUEUE, gpr_workflow_id, token_key
+from ledger import gprs, leases, workspaces
+from tests.builders import a_gpr, a_workspace, now, the_inventory_of
+from worker.parts import cluster_worker, core_worker
+from workflows.gpr import GprWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.client import WorkflowHandle
+    from temporalio.testing import WorkflowEnvironment
+    from temporalio.worker import Interceptor
+
+    from clusters.connection import ClusterConnection
+    from domain.gpr import Gpr
+    from domain.workspace import Tenancy
+    from ledger.connection import Ledger
+
+
+class Stage:
+    """One test's world. Interceptors may disturb the activities."""
+
+    def __init__(
+        self,
+        environment: WorkflowEnvironment,
+        ledger: Ledger,
+        cluster: ClusterConnection,
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        patience_seconds: float = 2,
+    ) -> None:
+        self.environment = environment
+        self.ledger = ledger
+        self.cluster = cluster
+        self.temporal = TemporalDoor(TemporalAddress(environment.client.service_client.config.target_host))
+        self.courier = Courier(ledger, self.temporal)
+        self._interceptors = interceptors
+        self._patience_seconds = patience_seconds
+        self._stack = AsyncExitStack()
+        self._tenancies: list[Tenancy] = []
+        self._started: list[WorkflowHandle[GprWorkflow, str]] = []
+
+    async def __aenter__(self) -> Self:
+        await the_inventory_of(self.ledger, self.cluster)
+        client = self.environment.client
+        core = core_worker(client, self.ledger, self.courier, self.temporal, interceptors=self._interceptors)
+        kube = cluster_worker(
+            client,
+            self.cluster,
+            self.ledger,
+            self.courier,
+            patience_seconds=self._patience_seconds,
+            interceptors=self._interceptors,
+        )
+        await self._stack.enter_async_context(core)
+        await self._stack.enter_async_context(kube)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for handle in self._started:
+            if (await handle.describe()).status == 1:
+                await handle.terminate("the test is over")
+        await self.courier.drain()
+        await self._stack.aclose()
+        for tenancy in self._tenancies:
+            delete_tenancy(self.cluster, tenancy.tenant, tenancy.namespaces)
+
+    async def a_workspace(self, **changes: object) -> UUID:
+        """A ready workspace that exists in the cluster too."""
+        workspace_id = await a_workspace(self.ledger, **changes)  # type: ignore[arg-type]
+        tenancy = await self.tenancy(workspace_id)
+        await asyncio.to_thread(apply_tenancy, self.cluster, tenancy)
+        self._tenancies.append(tenancy)
+        return workspace_id
+
+    async def tenancy(self, workspace_id: UUID) -> Tenancy:
+        async with self.ledger.reading() as connection:
+            return await workspaces.tenancy(connection, workspace_id, self.cluster.name)
+
+    async def a_granted_gpr(self, workspace_id: UUID, **changes: object) -> UUID:
+        """Submitted and granted; its lifecycle does not run yet."""
+        gpr_id = await a_gpr(self.ledger, workspace_id, **changes)
+        await self.arbitrate()
+        return gpr_id
+
+    async def arbitrate(self) -> None:
+        await run_pass(self.ledger, now())
+
+    async def start(self, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
+        """Start its lifecycle in skipped time."""
+        handle = await self.environment.client.start_workflow(
+            GprWorkflow.run, str(gpr_id), id=gpr_workflow_id(gpr_id), task_queue=CORE_TASK_QUEUE
+        )
+        self._started.append(handle)
+        return handle
+
+    async def gpr(self, gpr_id: UUID) -> Gpr:
+        async with self.ledger.reading() as connection:
+            return await gprs.find(connection, gpr_id)
+
+    async def assert_nothing_left(self, *workspace_ids: UUID) -> None:
+        """No open lease, no held GPU, no token, no access."""
+        async with self.ledger.reading() as connection:
+            assert await leases.open_leases(connection) == []
+        for workspace_id in workspace_ids:
+            tenancy = await self.tenancy(workspace_id)
+            tokens = await asyncio.to_thread(read_tokens, self.cluster, token_key(tenancy.tenant), NODES)
+            assert not any(tokens.values())
+
+
+NODES = ["t4-a", "t4-b", "h100-a", "h100-b"]

@@ -1,0 +1,131 @@
+"""Which workflows and activities each kind of worker runs. Workers, tests and the replayer all build from here."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.bookkeeping import LedgerBookkeeping
+from activities.devices import NvmlDevices
+from activities.provisioning import ClusterProvisioning
+from activities.reconciling import RealClusterReconciling, RealLedgerReconciling
+from activities.teardown import ClusterTeardown
+from activities.tenancy import ClusterTenancy
+from domain.identifiers import CORE_TASK_QUEUE, cluster_task_queue, node_task_queue
+from worker.interceptors import EveryActivity
+from workflows.arbiter import ArbiterWorkflow
+from workflows.gpr import GprWorkflow
+from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
+from workflows.workspace import WorkspaceWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.client import Client
+    from temporalio.worker import Interceptor
+
+    from clusters.connection import ClusterConnection
+    from delivery.courier import Courier
+    from delivery.temporal import TemporalDoor
+    from ledger.connection import Ledger
+
+WORKFLOWS: list[type] = [
+    GprWorkflow,
+    WorkspaceWorkflow,
+    ArbiterWorkflow,
+    ReconcileLedgerWorkflow,
+    ReconcileClusterWorkflow,
+]
+
+PASSED_THROUGH = ("pydantic", "pydantic_core", "domain", "workflows.signatures", "workflows.activity_options")
+"""Modules that are the same in every workflow; importing them anew for each one costs nine times the CPU."""
+
+CLUSTER_STEPS_MAX = 32
+"""Steps at once on one cluster; waiting for pods to go is one of them."""
+GRACE = timedelta(seconds=10)
+STICKY_SECONDS = timedelta(seconds=5)
+"""How long a killed worker's workflows wait for it before another one takes them."""
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox that all workflows run in, in production, in tests and on replay."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def core_worker(
+    client: Client,
+    ledger: Ledger,
+    courier: Courier,
+    temporal: TemporalDoor,
+    *,
+    interceptors: Sequence[Interceptor] = (),
+) -> Worker:
+    """Workflows and the steps in the ledger."""
+    bookkeeping = LedgerBookkeeping(ledger, courier)
+    reconciling = RealLedgerReconciling(ledger, courier, temporal)
+    return Worker(
+        client,
+        task_queue=CORE_TASK_QUEUE,
+        workflows=WORKFLOWS,
+        activities=[*steps_of(bookkeeping), *steps_of(reconciling)],
+        workflow_runner=workflow_runner(),
+        interceptors=[*interceptors, EveryActivity()],
+        max_concurrent_workflow_tasks=100,
+        max_cached_workflows=2000,
+        max_concurrent_activities=50,
+        graceful_shutdown_timeout=GRACE,
+        sticky_queue_schedule_to_start_timeout=STICKY_SECONDS,
+        max_heartbeat_throttle_interval=timedelta(seconds=4),
+    )
+
+
+def cluster_worker(
+    client: Client,
+    cluster: ClusterConnection,
+    ledger: Ledger,
+    courier: Courier,
+    *,
+    patience_seconds: float,
+    interceptors: Sequence[Interceptor] = (),
+) -> Worker:
+    """The steps that need one cluster."""
+    parts = (
+        ClusterProvisioning(cluster),
+        ClusterTeardown(cluster, patience_seconds=patience_seconds),
+        ClusterTenancy(cluster),
+        RealClusterReconciling(cluster, ledger, courier),
+    )
+    return Worker(
+        client,
+        task_queue=cluster_task_queue(cluster.name),
+        activities=[step for part in parts for step in steps_of(part)],
+        activity_executor=ThreadPoolExecutor(CLUSTER_STEPS_MAX, thread_name_prefix=f"kube-{cluster.name}"),
+        max_concurrent_activities=CLUSTER_STEPS_MAX,
+        interceptors=[*interceptors, EveryActivity()],
+        graceful_shutdown_timeout=GRACE,
+        max_heartbeat_throttle_interval=timedelta(seconds=4),
+    )
+
+
+def node_worker(client: Client, cluster: str, node: str) -> Worker:
+    """The steps on a node itself."""
+    return Worker(
+        client,
+        task_queue=node_task_queue(cluster, node),
+        activities=steps_of(NvmlDevices()),
+        activity_executor=ThreadPoolExecutor(2, thread_name_prefix="nvml"),
+        max_concurrent_activities=2,
+        interceptors=[EveryActivity()],
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+def steps_of(part: object) -> list[Any]:
+    """The activities that a class implements."""
+    members = (getattr(part, name) for name in dir(part) if not name.startswith("_"))
+    return [member for member in members if hasattr(member, "__temporal_activity_definition")]

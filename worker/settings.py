@@ -1,0 +1,43 @@
+"""The environment, read once. Every setting has its unit and its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from delivery.temporal import TemporalAddress
+from domain.failures import InvalidRequest
+
+
+class WorkerSettings(BaseSettings):
+    """Settings of every worker process."""
+
+    model_config = SettingsConfigDict(env_prefix="", extra="ignore")
+
+    database_url: str = Field(description="the ledger: postgresql://…")
+    temporal_address: str = Field(default="127.0.0.1:7233", description="host:port of Temporal's frontend")
+    temporal_namespace: str = Field(default="default", description="Temporal namespace; one Berth installation each")
+    berth_kubeconfigs: str = Field(default="", description="clusters, as name=path,name=path")
+    berth_metrics_host: str = Field(default="127.0.0.1", description="where /metrics and /readyz listen")
+    berth_metrics_port: int = Field(default=0, description="port of /metrics and /readyz; 0: none")
+    berth_sdk_metrics_port: int = Field(default=0, description="port of the Temporal SDK's own metrics; 0: none")
+    berth_log_format: Literal["json", "text"] = Field(default="text", description="json for machines, text for people")
+    berth_teardown_patience_seconds: float = Field(
+        default=90, description="how long pods may take to go before their node counts as stuck"
+    )
+    berth_node_name: str = Field(default="", description="node agents: the node that this process runs on")
+
+    @property
+    def temporal(self) -> TemporalAddress:
+        """Where Temporal is."""
+        return TemporalAddress(self.temporal_address, self.temporal_namespace)
+
+    def kubeconfig(self, cluster: str) -> Path:
+        """The kubeconfig file of a cluster, or InvalidRequest when it is not configured."""
+        pairs = dict(pair.split("=", 1) for pair in self.berth_kubeconfigs.split(",") if "=" in pair)
+        if cluster not in pairs:
+            raise InvalidRequest(f"BERTH_KUBECONFIGS names no cluster {cluster!r}; write {cluster}=/path/to/kubeconfig")
+        return Path(pairs[cluster])

@@ -1,0 +1,314 @@
+"""Typed signatures of every activity, without bodies: all that workflows know about them.
+
+The classes in `activities/` implement these; a test compares the two. Names are wire contracts of running workflows.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from temporalio import activity
+
+from domain.gpr import EndCause
+from domain.messages import Standing
+from domain.workspace import Tenancy, WorkspacePhase
+
+
+@dataclass(frozen=True)
+class GprAt:
+    """A Gpr at an instant of its workflow's clock."""
+
+    gpr_id: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class FencedGprAt:
+    """The same for a step that is right only while this lease is the current one."""
+
+    gpr_id: str
+    fence: int
+    now: datetime
+
+
+@dataclass(frozen=True)
+class ReleaseOrder:
+    """End a Gpr from inside Temporal."""
+
+    gpr_id: str
+    cause: EndCause
+    now: datetime
+
+
+@dataclass(frozen=True)
+class ProvisioningFailure:
+    """What kept a grant from becoming active; `nodes` are at fault, if any are."""
+
+    gpr_id: str
+    fence: int
+    failure: str
+    nodes: list[str]
+    now: datetime
+
+
+@dataclass(frozen=True)
+class StuckNode:
+    """A node that was not seen to be free in time, and why."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True)
+class TeardownReport:
+    """How a teardown ended. GPUs on stuck nodes stay held."""
+
+    gpr_id: str
+    fence: int
+    cluster: str
+    now: datetime
+    stuck: list[StuckNode] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class QuarantineOrder:
+    """Keep new pods off these nodes."""
+
+    cluster: str
+    nodes: list[StuckNode]
+
+
+@dataclass(frozen=True)
+class DeviceCheck:
+    """GPUs of one node that are to be free."""
+
+    node: str
+    ordinals: list[int]
+
+
+@dataclass(frozen=True)
+class WorkspaceStanding:
+    """What the ledger holds about a workspace; one tenancy for each cluster, by cluster name."""
+
+    workspace_id: str
+    name: str
+    phase: WorkspacePhase
+    tenancies: dict[str, Tenancy]
+
+
+@dataclass(frozen=True)
+class WorkspaceEnd:
+    """Nothing of a workspace is left."""
+
+    workspace_id: str
+    phase: WorkspacePhase
+    why: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class WorkspaceWait:
+    """What the making or deletion of a workspace waits for."""
+
+    workspace_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class WorkspaceAt:
+    """A workspace at an instant of its workflow's clock."""
+
+    workspace_id: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class ArbiterReport:
+    """What a pass of the arbiter did."""
+
+    queued: int
+    granted: int
+    estimates_changed: int
+
+
+@dataclass(frozen=True)
+class ClusterAt:
+    """A cluster at an instant."""
+
+    cluster: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """Drift between the three truths that was found and mended, in words."""
+
+    mended: list[str] = field(default_factory=list)
+
+
+class Bookkeeping(ABC):
+    """Steps in the ledger. Each compares before it writes, so that a repeat changes nothing."""
+
+    @activity.defn(name="load_gpr")
+    @abstractmethod
+    async def load_gpr(self, gpr_id: str) -> Standing:
+        """What the ledger holds about a Gpr."""
+
+    @activity.defn(name="activate_gpr")
+    @abstractmethod
+    async def activate_gpr(self, at: FencedGprAt) -> Standing:
+        """Let the lease's time run from now."""
+
+    @activity.defn(name="expire_gpr")
+    @abstractmethod
+    async def expire_gpr(self, at: GprAt) -> Standing:
+        """Begin its release if the ledger's end has come."""
+
+    @activity.defn(name="deliver_notices")
+    @abstractmethod
+    async def deliver_notices(self, at: GprAt) -> Standing:
+        """Deliver the notices that are due."""
+
+    @activity.defn(name="release_gpr")
+    @abstractmethod
+    async def release_gpr(self, order: ReleaseOrder) -> Standing:
+        """Begin its release whatever its phase."""
+
+    @activity.defn(name="fail_provisioning")
+    @abstractmethod
+    async def fail_provisioning(self, failure: ProvisioningFailure) -> Standing:
+        """Give a grant up."""
+
+    @activity.defn(name="finish_release")
+    @abstractmethod
+    async def finish_release(self, report: TeardownReport) -> Standing:
+        """Close the lease."""
+
+    @activity.defn(name="load_workspace")
+    @abstractmethod
+    async def load_workspace(self, workspace_id: str) -> WorkspaceStanding:
+        """What the ledger holds about a workspace."""
+
+    @activity.defn(name="workspace_ready")
+    @abstractmethod
+    async def workspace_ready(self, at: WorkspaceAt) -> WorkspacePhase:
+        """It exists everywhere."""
+
+    @activity.defn(name="workspace_ended")
+    @abstractmethod
+    async def workspace_ended(self, end: WorkspaceEnd) -> None:
+        """Nothing of it is left."""
+
+    @activity.defn(name="workspace_waits")
+    @abstractmethod
+    async def workspace_waits(self, wait: WorkspaceWait) -> None:
+        """Say what it waits for."""
+
+    @activity.defn(name="arbitrate")
+    @abstractmethod
+    async def arbitrate(self, now: datetime) -> ArbiterReport:
+        """One pass: grants and estimates."""
+
+
+class Provisioning(ABC):
+    """Steps from a grant to an active lease, on the cluster's own task queue."""
+
+    @activity.defn(name="precheck_nodes")
+    @abstractmethod
+    def precheck_nodes(self, standing: Standing) -> None:
+        """Fail with `node_unfit` when a granted node cannot take the lease."""
+
+    @activity.defn(name="write_tokens")
+    @abstractmethod
+    def write_tokens(self, standing: Standing) -> None:
+        """Write the capacity tokens of the lease and read them back."""
+
+    @activity.defn(name="open_access")
+    @abstractmethod
+    def open_access(self, standing: Standing) -> None:
+        """Make what kubeconfigs of this lease are bound to."""
+
+
+class Teardown(ABC):
+    """Steps from a lease to free GPUs, on the cluster's own task queue. Retried for ever."""
+
+    @activity.defn(name="fence_lease")
+    @abstractmethod
+    def fence_lease(self, standing: Standing) -> None:
+        """Nothing new starts on the lease, and its kubeconfigs die."""
+
+    @activity.defn(name="clear_pods")
+    @abstractmethod
+    def clear_pods(self, standing: Standing) -> None:
+        """Suspend what would make pods again, and delete the pods."""
+
+    @activity.defn(name="await_free")
+    @abstractmethod
+    def await_free(self, standing: Standing) -> list[StuckNode]:
+        """Wait until no pod holds a GPU of the lease; the nodes on which one still does when patience ends."""
+
+    @activity.defn(name="quarantine_nodes")
+    @abstractmethod
+    def quarantine_nodes(self, order: QuarantineOrder) -> None:
+        """Keep new pods off stuck nodes."""
+
+    @activity.defn(name="take_tokens")
+    @abstractmethod
+    def take_tokens(self, standing: Standing) -> None:
+        """See that no token of the lease is left."""
+
+
+class Devices(ABC):
+    """Steps on a node itself, on the node agent's own task queue."""
+
+    @activity.defn(name="verify_devices")
+    @abstractmethod
+    def verify_devices(self, check: DeviceCheck) -> list[str]:
+        """Why GPUs of this node are not free, one sentence each; nothing when they are."""
+
+
+class TenancyKeeping(ABC):
+    """A workspace's objects in one cluster, on the cluster's own task queue."""
+
+    @activity.defn(name="apply_tenancy")
+    @abstractmethod
+    def apply_tenancy(self, tenancy: Tenancy) -> None:
+        """Make its namespaces, access and ceilings, or see that they are there."""
+
+    @activity.defn(name="delete_tenancy")
+    @abstractmethod
+    def delete_tenancy(self, tenancy: Tenancy) -> None:
+        """Begin to delete its namespaces."""
+
+    @activity.defn(name="namespaces_left")
+    @abstractmethod
+    def namespaces_left(self, tenancy: Tenancy) -> list[str]:
+        """Which of its namespaces are still there, each with what it waits for."""
+
+
+class ClusterReconciling(ABC):
+    """Compares a cluster with the ledger, on the cluster's own task queue."""
+
+    @activity.defn(name="observe_cluster")
+    @abstractmethod
+    async def observe_cluster(self, at: ClusterAt) -> None:
+        """Bring the ledger's nodes up to date."""
+
+    @activity.defn(name="repair_cluster")
+    @abstractmethod
+    async def repair_cluster(self, at: ClusterAt) -> Repairs:
+        """Mend what differs: tokens missing or left over, nodes to take out of quarantine."""
+
+
+class LedgerReconciling(ABC):
+    """Compares Temporal with the ledger."""
+
+    @activity.defn(name="revive_lifecycles")
+    @abstractmethod
+    async def revive_lifecycles(self) -> Repairs:
+        """Start every lifecycle that the ledger knows to be unfinished and that does not run."""
+
+    @activity.defn(name="mark_cluster_away")
+    @abstractmethod
+    async def mark_cluster_away(self, at: ClusterAt) -> None:
+        """Place nothing on a cluster that does not answer."""
