@@ -13,14 +13,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from structlog.typing import EventDict, WrappedLogger
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 READY_SECONDS_MAX = 3.0
 
 
 def configure_logging(log_format: str) -> None:
     """One line per event on standard error, JSON or readable; the SDK's lines with the workflow's id as a field."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -153,7 +153,11 @@ async def _watch(connection: ClusterConnection, reconciling: RealClusterReconcil
     """Observe the cluster at once when one of its nodes changes, instead of at the next reconciliation."""
     loop, changed, stop = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     changed.set()
-    watching = loop.run_in_executor(None, watch_nodes, connection, lambda: loop.call_soon_threadsafe(changed.set), stop)
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    watching = loop.run_in_executor(None, watch_nodes, connection, tell, stop)
     try:
         while True:
             await changed.wait()

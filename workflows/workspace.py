@@ -37,7 +37,9 @@ class WorkspaceWorkflow:
     @workflow.run
     async def run(self, workspace_id: str) -> str:
         """Live until it is deleted, or could not be made; the final phase."""
-        standing = await workflow.execute_activity_method(Bookkeeping.load_workspace, workspace_id, **on_ledger())
+        standing: WorkspaceStanding = await workflow.execute_activity_method(
+            Bookkeeping.load_workspace, workspace_id, **on_ledger()
+        )
         phase = standing.phase
         self._show(standing, phase)
         if phase is WorkspacePhase.CREATING:

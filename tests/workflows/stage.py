@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
+
+from temporalio.client import WorkflowExecutionStatus
 
 from arbitration.arbiter_pass import run_pass
 from clusters.capacity import read_tokens
 from clusters.tenancy import apply_tenancy, delete_tenancy
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
+from domain.gpr import Phase
 from domain.identifiers import CORE_TASK_QUEUE, gpr_workflow_id, token_key
 from ledger import gprs, leases, workspaces
+from ledger import lifecycle as lifecycle_rows
 from tests.builders import a_gpr, a_workspace, now, the_inventory_of
 from worker.parts import cluster_worker, core_worker
 from workflows.gpr import GprWorkflow
@@ -72,7 +77,7 @@ class Stage:
 
     async def __aexit__(self, *_: object) -> None:
         for handle in self._started:
-            if (await handle.describe()).status == 1:
+            if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
                 await handle.terminate("the test is over")
         await self.courier.drain()
         await self._stack.aclose()
@@ -108,6 +113,23 @@ class Stage:
         self._started.append(handle)
         return handle
 
+    async def is_over(self, lifecycle: WorkflowHandle[GprWorkflow, str]) -> bool:
+        """Wait until the lifecycle is over, or waits in the queue for somebody to grant it GPUs."""
+        while True:
+            description = await lifecycle.describe()
+            if description.status is not WorkflowExecutionStatus.RUNNING:
+                return True
+            if (await self.gpr(_gpr_id(lifecycle))).phase is Phase.QUEUED:
+                return False
+            await asyncio.sleep(0.05)
+
+    async def grant_again(self, gpr_id: UUID, lifecycle: WorkflowHandle[GprWorkflow, str]) -> None:
+        """What the arbiter and the relay do for a Gpr in the queue, long after its back-off."""
+        await run_pass(self.ledger, now() + timedelta(days=400))
+        async with self.ledger.reading() as connection:
+            standing = await lifecycle_rows.standing(connection, gpr_id)
+        await lifecycle.signal(GprWorkflow.granted, standing)
+
     async def gpr(self, gpr_id: UUID) -> Gpr:
         async with self.ledger.reading() as connection:
             return await gprs.find(connection, gpr_id)
@@ -120,6 +142,10 @@ class Stage:
             tenancy = await self.tenancy(workspace_id)
             tokens = await asyncio.to_thread(read_tokens, self.cluster, token_key(tenancy.tenant), NODES)
             assert not any(tokens.values())
+
+
+def _gpr_id(lifecycle: WorkflowHandle[GprWorkflow, str]) -> UUID:
+    return UUID(lifecycle.id.partition("/")[2])
 
 
 NODES = ["t4-a", "t4-b", "h100-a", "h100-b"]
