@@ -1,5 +1,6 @@
-"""API keys as people manage them, and what a request may be repeated under. Secrets themselves are in nobody's hands but
-the holder's: the ledger keeps a hash.
+"""API keys as people manage them, and the keys that sign tokens.
+
+An API key's secret is in nobody's hands but the holder's: the ledger keeps a hash.
 """
 
 from __future__ import annotations

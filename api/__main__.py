@@ -1,0 +1,75 @@
+"""`python -m api`: serves the API until it is told to stop, then lets what is under way come to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import structlog
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+
+from api import logs
+from api.app import build_app
+from api.backends import Backends
+from api.operations.kubeconfigs import ClusterKubeconfigs
+from api.settings import Settings
+from clusters.connection import ClusterConnection
+from delivery.courier import Courier
+from delivery.temporal import TemporalAddress, TemporalDoor
+from ledger.connection import Ledger
+
+log = structlog.get_logger("api")
+
+
+def main() -> int:
+    """Read the environment and serve."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(f"the environment is not complete: {error}\n")
+        return 2
+    logs.configure(settings.log_format)
+    uvloop.run(serve(settings))
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Starts also while the parts behind it are away, and says so."""
+    ledger = Ledger(settings.database_url, connections_max=settings.ledger_connections_max)
+    temporal = TemporalDoor(TemporalAddress(settings.temporal_address, settings.temporal_namespace))
+    courier = Courier(ledger, temporal)
+    connections = {name: ClusterConnection.from_kubeconfig(name, path) for name, path in settings.kubeconfigs.items()}
+    kubeconfigs = ClusterKubeconfigs(connections)
+    app = build_app(Backends(ledger, courier, kubeconfigs), settings.cors_origins)
+    log.info("api starts", host=settings.host, port=settings.port, clusters=sorted(connections))
+    try:
+        await uvicorn.Server(_server_config(app, settings)).serve()
+    finally:
+        await _close(courier, kubeconfigs, ledger)
+
+
+def _server_config(app: object, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        http="httptools",
+    )
+
+
+async def _close(courier: Courier, kubeconfigs: ClusterKubeconfigs, ledger: Ledger) -> None:
+    async with asyncio.timeout(5):
+        await courier.drain()
+    kubeconfigs.close()
+    await ledger.close()
+    log.info("api stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Puts the API together: dialects, failures, the edge. Everything it stands on is handed in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from api import failing
+from api.auth.current_caller import Credentials
+from api.auth.keys import KeyRing
+from api.auth.tokens import Tokens
+from api.backends import Backends
+from api.dialect import Dialect
+from api.dialects.egs.routes import EGS
+from api.dialects.native.routes import NATIVE
+from api.edge import REQUEST_ID_HEADER, Edge
+from api.metrics import Metrics
+from api.open_routes import OPEN, serve_documents
+from api.operations.health import Checkup
+
+DIALECTS: Final = (EGS, NATIVE)
+CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_HEADERS: Final = ("authorization", "content-type", "idempotency-key", REQUEST_ID_HEADER)
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect that claims a path."""
+    return next((dialect for dialect in DIALECTS if dialect.claims(path)), OPEN)
+
+
+def build_app(backends: Backends, cors_origins: tuple[str, ...] = ()) -> FastAPI:
+    """The application on these backends. Opens nothing by itself."""
+    app = FastAPI(title="Berth", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.backends = backends
+    app.state.credentials = Credentials(
+        KeyRing(backends.ledger, backends.clock), Tokens(backends.ledger, backends.clock)
+    )
+    app.state.metrics = Metrics()
+    app.state.checkup = Checkup(backends)
+    app.state.dialects = DIALECTS
+    for dialect in (*DIALECTS, OPEN):
+        app.include_router(dialect.router)
+    serve_documents(app, DIALECTS)
+    failing.install(app, dialect_of)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(cors_origins), allow_methods=CORS_METHODS, allow_headers=CORS_HEADERS
+        )
+    app.add_middleware(Edge, dialect_of=dialect_of, metrics=app.state.metrics)
+    return app

@@ -1,0 +1,1 @@
+"""Who asks: API keys and the bearer tokens that logins hand out for them."""

@@ -1,0 +1,264 @@
+"""The paths of `/berth/v1`: parse, call one operation, render."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from api.auth.current_caller import CurrentCaller
+from api.calls import CreatingCall, CurrentCall
+from api.dialect import Dialect
+from api.dialects.native import schemas
+from api.dialects.native import translation as native
+from api.operations import access, gprs, inventory, workspaces
+from api.payloads import body_of, payload
+from domain.failures import InvalidRequest
+from domain.gpr import Phase
+
+PREFIX: Final = "/berth/v1"
+PAGE_MAX: Final = 500
+SEQUENCE_MAX: Final = 2**62
+
+router = APIRouter(prefix=PREFIX)
+
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+After = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="`next` of the page before.")]
+ClusterName = Annotated[str | None, Query(max_length=253)]
+
+
+def _fails(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer besides its success; every route needs a login and the ledger."""
+    always = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
+    return {
+        int(status): {"model": schemas.FailureAnswer, "description": status.phrase} for status in (*always, *statuses)
+    }
+
+
+_LOOK = _fails(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND)
+_LIST = _fails(HTTPStatus.UNPROCESSABLE_ENTITY)
+_CHANGE = _fails(
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+
+
+# --- Gprs -------------------------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/gprs",
+    tags=["Gprs"],
+    status_code=HTTPStatus.CREATED,
+    response_model=schemas.GprView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.GprSubmission),
+)
+async def submit_gpr(
+    call: CreatingCall, body: Annotated[schemas.GprSubmission, payload(schemas.GprSubmission)]
+) -> Response:
+    """Queue a request for GPUs. Durable when answered."""
+    gpr_id = await gprs.submit(call, native.submission_of(body))
+    return native.answer(native.gpr_view(await gprs.find(call, str(gpr_id))), HTTPStatus.CREATED)
+
+
+@router.get("/gprs", tags=["Gprs"], response_model=schemas.GprPage, responses=_LOOK)
+async def list_gprs(
+    call: CurrentCall,
+    workspace: Annotated[str | None, Query(max_length=253)] = None,
+    phase: Annotated[list[str] | None, Query(description="Repeated, or one comma-joined list.")] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> Response:
+    """Gprs of a workspace, or of all that the caller may see; newest first."""
+    query = gprs.GprQuery(workspace, _phases(phase), limit, SEQUENCE_MAX if after is None else after)
+    return native.answer(native.gpr_page(await gprs.listing(call, query), limit))
+
+
+@router.get("/gprs/{gpr}", tags=["Gprs"], response_model=schemas.GprView, responses=_LOOK)
+async def get_gpr(call: CurrentCall, gpr: str) -> Response:
+    """One Gpr, by its id or the id that EGS clients see."""
+    return native.answer(native.gpr_view(await gprs.find(call, gpr)))
+
+
+@router.patch(
+    "/gprs/{gpr}",
+    tags=["Gprs"],
+    response_model=schemas.GprView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.GprChange),
+)
+async def change_gpr(
+    call: CurrentCall, gpr: str, body: Annotated[schemas.GprChange, payload(schemas.GprChange)]
+) -> Response:
+    """Change the priority of a queued Gpr, or the name of any."""
+    return native.answer(native.gpr_view(await gprs.change(call, gpr, native.change_of(body))))
+
+
+@router.post("/gprs/{gpr}/release", tags=["Gprs"], response_model=schemas.GprView, responses=_CHANGE)
+async def release_gpr(call: CurrentCall, gpr: str) -> Response:
+    """End a Gpr: a queued one is cancelled, an active one torn down. Repeating it changes nothing."""
+    return native.answer(native.gpr_view(await gprs.release(call, gpr)))
+
+
+@router.get("/gprs/{gpr}/events", tags=["Gprs"], response_model=schemas.EventPage, responses=_LOOK)
+async def list_gpr_events(call: CurrentCall, gpr: str, limit: Limit = 100, after: After = None) -> Response:
+    """What was decided about a Gpr, oldest first."""
+    return native.answer(native.event_page(await gprs.events(call, gpr, limit=limit, after=after or 0)))
+
+
+@router.get("/gprs/{gpr}/notices", tags=["Gprs"], response_model=schemas.NoticeList, responses=_LOOK)
+async def list_gpr_notices(call: CurrentCall, gpr: str) -> Response:
+    """What the people of a Gpr are told before it happens."""
+    return native.answer(native.notice_list(await gprs.notices(call, gpr)))
+
+
+# --- workspaces -------------------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/workspaces",
+    tags=["Workspaces"],
+    status_code=HTTPStatus.CREATED,
+    response_model=schemas.WorkspaceView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.WorkspaceSubmission),
+)
+async def create_workspace(
+    call: CreatingCall, body: Annotated[schemas.WorkspaceSubmission, payload(schemas.WorkspaceSubmission)]
+) -> Response:
+    """Make a workspace. Durable at once; the answer waits up to 15 s for it to be ready, and says so if it is not yet."""
+    workspace = await workspaces.create(call, native.workspace_request_of(body))
+    return native.answer(native.workspace_view(workspace), HTTPStatus.CREATED)
+
+
+@router.get("/workspaces", tags=["Workspaces"], response_model=schemas.WorkspacePage, responses=_LIST)
+async def list_workspaces(call: CurrentCall, limit: Limit = 100, after: After = None) -> Response:
+    """Workspaces that the caller may see, oldest first."""
+    return native.answer(native.workspace_page(await workspaces.listing(call, limit=limit, after=after or 0), limit))
+
+
+@router.get("/workspaces/{name}", tags=["Workspaces"], response_model=schemas.WorkspaceView, responses=_LOOK)
+async def get_workspace(call: CurrentCall, name: str) -> Response:
+    """One workspace."""
+    return native.answer(native.workspace_view(await workspaces.find(call, name)))
+
+
+@router.delete(
+    "/workspaces/{name}",
+    tags=["Workspaces"],
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=schemas.WorkspaceView,
+    responses=_CHANGE,
+)
+async def delete_workspace(call: CurrentCall, name: str) -> Response:
+    """Begin to delete a workspace. Refused while one of its Gprs holds GPUs; repeating it changes nothing."""
+    return native.answer(native.workspace_view(await workspaces.delete(call, name)), HTTPStatus.ACCEPTED)
+
+
+@router.get(
+    "/workspaces/{name}/kubeconfig",
+    tags=["Workspaces"],
+    response_model=schemas.KubeconfigView,
+    responses=_fails(
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+async def get_kubeconfig(
+    call: CurrentCall,
+    name: str,
+    cluster: ClusterName = None,
+    expires_in_seconds: Annotated[int, Query(ge=600, le=3600)] = 3600,
+) -> Response:
+    """A kubeconfig for one cluster of the workspace, or for all of them."""
+    return native.answer(native.kubeconfig_view(await workspaces.kubeconfig(call, name, cluster, expires_in_seconds)))
+
+
+# --- hardware ---------------------------------------------------------------------------------------------------------
+
+
+@router.get("/nodes", tags=["Hardware"], response_model=schemas.NodeList, responses=_LIST)
+async def list_nodes(call: CurrentCall, cluster: ClusterName = None) -> Response:
+    """GPU nodes, with the holders that the caller may know of."""
+    return native.answer(native.node_list(await inventory.nodes(call, cluster)))
+
+
+@router.get("/clusters", tags=["Hardware"], response_model=schemas.ClusterList, responses=_fails())
+async def list_clusters(call: CurrentCall) -> Response:
+    """Registered clusters, and what they lack."""
+    return native.answer(native.cluster_list(await inventory.clusters(call)))
+
+
+# --- access and history -----------------------------------------------------------------------------------------------
+
+
+@router.get("/whoami", tags=["Access"], response_model=schemas.CallerView, responses=_fails())
+async def whoami(caller: CurrentCaller) -> Response:
+    """Who the credential stands for."""
+    return native.answer(native.caller_view(caller))
+
+
+@router.post(
+    "/keys",
+    tags=["Access"],
+    status_code=HTTPStatus.CREATED,
+    response_model=schemas.KeyCreated,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.KeySubmission),
+)
+async def create_key(
+    call: CreatingCall, body: Annotated[schemas.KeySubmission, payload(schemas.KeySubmission)]
+) -> Response:
+    """Make an API key. Its text is in this answer and nowhere else."""
+    made = await access.create_key(call, native.key_request_of(body))
+    return native.answer(native.key_created(made), HTTPStatus.CREATED)
+
+
+@router.get("/keys", tags=["Access"], response_model=schemas.KeyList, responses=_fails())
+async def list_keys(call: CurrentCall) -> Response:
+    """One's own keys; an administrator sees everybody's."""
+    return native.answer(native.key_list(await access.keys(call)))
+
+
+@router.delete("/keys/{key}", tags=["Access"], response_model=schemas.KeyView, responses=_CHANGE)
+async def revoke_key(call: CurrentCall, key: UUID) -> Response:
+    """Revoke a key; logins with it fail at once, its tokens within two seconds. Repeating it changes nothing."""
+    return native.answer(native.key_view(await access.revoke_key(call, key)))
+
+
+@router.get(
+    "/events",
+    tags=["History"],
+    response_model=schemas.EventPage,
+    responses=_fails(HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+async def list_events(call: CurrentCall, limit: Limit = 100, after: After = None) -> Response:
+    """What was decided about anything, oldest first. Administrators only."""
+    return native.answer(native.event_page(await gprs.all_events(call, limit=limit, after=after or 0)))
+
+
+def _phases(words: list[str] | None) -> frozenset[Phase]:
+    asked = [word for part in words or () for word in part.split(",") if word]
+    try:
+        return frozenset(Phase(word) for word in asked) or frozenset(Phase)
+    except ValueError as error:
+        raise InvalidRequest(f"{error}; phases are: {', '.join(Phase)}") from error
+
+
+NATIVE: Final = Dialect(
+    name="native",
+    title="Berth",
+    prefix=PREFIX,
+    router=router,
+    render=native.failure,
+    requests=(schemas.GprSubmission, schemas.GprChange, schemas.WorkspaceSubmission, schemas.KeySubmission),
+)

@@ -1,0 +1,348 @@
+"""The words of `/berth/v1`. They are Berth's own, so a field says what the thing is called inside.
+
+Requests refuse unknown fields; answers may gain fields, never lose or rename them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from domain.gpr import EndCause, Phase
+from domain.hardware import NodeState
+from domain.identity import Role
+from domain.priority import PRIORITY_MAX, Band
+from domain.workspace import WorkspacePhase
+
+GPUS_PER_NODE_MAX = 64
+NODES_MAX = 4096
+MEMORY_GIB_MAX = 4096
+NAMES_MAX = 64
+"""Of each kind in one request: clusters, namespaces."""
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
+
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=253), AfterValidator(_without_nul)]
+Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_nul)]
+Words = Annotated[list[Word], Field(max_length=NAMES_MAX)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Priority = Annotated[int, Field(strict=True, ge=0, le=PRIORITY_MAX)]
+
+
+class Request(BaseModel):
+    """A body that a client sends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """A body that Berth sends."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+# --- Gprs -------------------------------------------------------------------------------------------------------------
+
+
+class GprSubmission(Request):
+    """A request for GPUs: `gpus_per_node` on each of `nodes`, for `duration` from the moment it becomes active."""
+
+    workspace: Word
+    name: Word = Field(description="For people: up to 40 letters, digits, '.', '_' or '-'.")
+    duration: Word = Field(description="As in 1d2h30m.", examples=["1h30m"])
+    nodes: Annotated[Count, Field(le=NODES_MAX)] = 1
+    gpus_per_node: Annotated[Count, Field(le=GPUS_PER_NODE_MAX)] = 1
+    priority: Priority | None = Field(None, description="Low 0-100, medium 101-200, high 201-300; absent: 101.")
+    shape: Text = Field("", description="GPU product as the inventory names it; empty: any.")
+    instance_type: Text = Field("", description="Node type; empty: any.")
+    memory_gib: Annotated[int, Field(strict=True, ge=0, le=MEMORY_GIB_MAX)] = Field(0, description="At least, per GPU.")
+    clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
+    requeue_on_failure: bool = Field(True, description="Queue again when provisioning fails, rather than fail.")
+
+
+class GprChange(Request):
+    """What may change about a Gpr; absent fields stay."""
+
+    priority: Priority | None = Field(None, description="Only while queued.")
+    name: Word | None = None
+
+
+class EstimateView(Answer):
+    """When a queued Gpr is expected to start, its place in the queue (from 1; 0: not ranked yet), and why it waits."""
+
+    starts_at: datetime | None
+    position: int
+    reason_code: str
+    reason: str
+
+
+class NodeGpusView(Answer):
+    """GPUs of one node, by their place on it."""
+
+    node: str
+    gpus: list[int]
+
+
+class LeaseView(Answer):
+    """What a Gpr holds, or held last. `held` is false once everything was seen to be free."""
+
+    cluster: str
+    fence: int | None
+    held: bool
+    nodes: list[NodeGpusView]
+
+
+class GprView(Answer):
+    """A Gpr. Instants that have not come yet are null."""
+
+    id: UUID
+    external_id: str = Field(description="The id that EGS clients see.")
+    name: str
+    workspace: str
+    phase: Phase
+    nodes: int
+    gpus_per_node: int
+    gpus: int = Field(description="In all.")
+    shape: str
+    instance_type: str
+    memory_gib: int
+    clusters: list[str]
+    duration: str
+    duration_seconds: int
+    priority: int
+    band: Band
+    requeue_on_failure: bool
+    submitted_by: str
+    submitted_at: datetime
+    active_at: datetime | None
+    end_at: datetime | None
+    finished_at: datetime | None
+    end_cause: EndCause | None
+    failure: str
+    retries: int
+    delays: int = Field(description="How often its estimate moved to later.")
+    estimate: EstimateView | None = Field(description="Only while queued.")
+    lease: LeaseView | None
+    version: int = Field(description="Grows with every change.")
+
+
+class GprPage(Answer):
+    """Gprs, newest first."""
+
+    items: list[GprView]
+    next: str | None = Field(description="Send it as `after` for the next page; null on the last one.")
+
+
+class EventView(Answer):
+    """Something that was decided about a Gpr, a workspace or a node."""
+
+    id: int
+    at: datetime
+    kind: str
+    gpr_id: UUID | None
+    workspace_id: UUID | None
+    fence: int | None
+    actor: str
+    detail: dict[str, object]
+
+
+class EventPage(Answer):
+    """Events, oldest first."""
+
+    items: list[EventView]
+    next: str | None = Field(description="Send it as `after` for what came later; null when there was nothing.")
+
+
+class NoticeView(Answer):
+    """What people should know before it happens."""
+
+    kind: str
+    due_at: datetime
+    message: str
+    delivered_at: datetime | None
+    withdrawn_at: datetime | None
+
+
+class NoticeList(Answer):
+    """A Gpr's notices in the order in which they are due."""
+
+    items: list[NoticeView]
+
+
+# --- workspaces -------------------------------------------------------------------------------------------------------
+
+
+class WorkspaceSubmission(Request):
+    """A tenant to be made: each namespace on each cluster."""
+
+    name: Word
+    clusters: Annotated[Words, Field(min_length=1)]
+    namespaces: Annotated[Words, Field(min_length=1)]
+    username: Text = ""
+    email: Text = ""
+    description: Text = ""
+
+
+class WorkspaceView(Answer):
+    """A workspace, and what the caller is to it (null: only administrator of the installation)."""
+
+    id: UUID
+    name: str
+    phase: WorkspacePhase
+    failure: str = Field(description="What its making or deletion waits for, or failed at.")
+    clusters: list[str]
+    namespaces: list[str]
+    username: str
+    email: str
+    description: str
+    role: Role | None
+    created_at: datetime
+
+
+class WorkspacePage(Answer):
+    """Workspaces in use, oldest first."""
+
+    items: list[WorkspaceView]
+    next: str | None = Field(description="Send it as `after` for the next page; null on the last one.")
+
+
+class KubeconfigView(Answer):
+    """A kubeconfig for the workspace's namespaces; its tokens die at `expires_at`, or with the lease."""
+
+    kubeconfig: str
+    expires_at: datetime
+    clusters: list[str]
+
+
+# --- hardware ---------------------------------------------------------------------------------------------------------
+
+
+class HolderView(Answer):
+    """Who holds GPUs of a node."""
+
+    gpr: str
+    workspace: str
+    gpus: int
+    granted_at: datetime
+
+
+class NodeView(Answer):
+    """A GPU node. `held_gpus` counts leases of every workspace; `holders` names only those that the caller may see."""
+
+    cluster: str
+    name: str
+    shape: str
+    instance_type: str
+    gpus: int
+    free_gpus: int
+    held_gpus: int
+    memory_mib: int
+    memory_gib: int
+    region: str
+    cloud_provider: str
+    state: NodeState
+    condition: str
+    holders: list[HolderView]
+
+
+class NodeList(Answer):
+    """GPU nodes by cluster and name."""
+
+    items: list[NodeView]
+
+
+class ClusterView(Answer):
+    """A registered cluster. `away_since` is set while it does not answer."""
+
+    name: str
+    server: str
+    version: str
+    sufficient: bool = Field(description="Whether exclusive leases can be kept on it.")
+    lacks: list[str]
+    seen_at: datetime
+    away_since: datetime | None
+
+
+class ClusterList(Answer):
+    """Registered clusters by name."""
+
+    items: list[ClusterView]
+
+
+# --- access -----------------------------------------------------------------------------------------------------------
+
+
+class KeySubmission(Request):
+    """An API key to be made, for oneself or, by an administrator, for anybody."""
+
+    name: Word
+    principal: Word | None = Field(
+        None, description="Administrators only: made when it does not exist. Absent: oneself."
+    )
+    administrator: bool = Field(False, description="Administrators only: the principal is made an administrator.")
+    role: Role = Field(Role.OWNER, description="The key may never more than this.")
+    workspace: Word | None = Field(None, description="Confines the key to one workspace.")
+    valid_for: Word | None = Field(None, description="As in 90d; absent: until revoked.")
+
+
+class KeyView(Answer):
+    """An API key without its secret."""
+
+    id: UUID
+    name: str
+    prefix: str = Field(description="The first characters of the key.")
+    principal: str
+    role: Role
+    workspace: str | None
+    created_at: datetime
+    valid_until: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyCreated(KeyView):
+    """A new API key; its text is shown this once. Null when an idempotent request is repeated: it is not kept."""
+
+    key: str | None
+
+
+class KeyList(Answer):
+    """API keys, oldest first."""
+
+    items: list[KeyView]
+
+
+class CallerView(Answer):
+    """Who the credential stands for, and what it may at most."""
+
+    principal: str
+    principal_id: UUID
+    administrator: bool
+    role: Role
+    workspace: str | None
+    key_id: UUID
+    expires_at: datetime | None
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+class FailureView(Answer):
+    """What went wrong: a stable code, a sentence for people, and what helps to mend it."""
+
+    code: str
+    message: str
+    details: dict[str, object]
+
+
+class FailureAnswer(Answer):
+    """The body of every answer that is not a success."""
+
+    error: FailureView

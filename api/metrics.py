@@ -1,0 +1,42 @@
+"""What Prometheus is told about requests: how many, how long, by dialect, route template and status; never by raw path."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    content_type: Final = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "berth_api_requests_total",
+            "Requests answered.",
+            ("dialect", "method", "route", "code"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "berth_api_request_seconds",
+            "Time from the request's head to the answer's end.",
+            ("dialect", "method", "route"),
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("berth_api_requests_in_flight", "Requests being answered.", registry=self.registry)
+
+    def answered(self, dialect: str, method: str, route: str, code: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(dialect, method, route, str(code)).inc()
+        self._seconds.labels(dialect, method, route).observe(seconds)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self.registry)

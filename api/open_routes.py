@@ -1,0 +1,132 @@
+"""The paths that need no login: what this is, how it is, its metrics, its public keys, its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from importlib.resources import as_file, files
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from api.auth.current_caller import Credentials
+from api.dialect import Dialect
+from api.metrics import Metrics
+from api.openapi import document
+from api.operations.health import Checkup, Health, Part
+from api.problems import Problem
+
+SERVICE: Final = "berth"
+VERSION: Final = "0.1.0"
+ASSETS: Final = "/docs/assets"
+DOCUMENT: Final = "/openapi.json"
+
+router = APIRouter()
+
+
+@router.get("/", tags=["Open"])
+async def index(request: Request) -> dict[str, Any]:
+    """What this is, and where to go on."""
+    return {
+        "service": SERVICE,
+        "message": "Berth: GPUs on request, with a start time. See /docs.",
+        "version": VERSION,
+        "docs": "/docs",
+        "health": "/health",
+        "auth": "bearer: an API key, or the token that POST /api/v1/auth gives for one",
+        "endpoints": {dialect.name: dialect.prefix for dialect in request.app.state.dialects},
+    }
+
+
+@router.get("/health", tags=["Open"])
+async def health(request: Request) -> dict[str, Any]:
+    """How each part is. Always 200: whoever wants a verdict asks /readyz."""
+    checkup: Checkup = request.app.state.checkup
+    return _health_words(await checkup.health())
+
+
+@router.get("/readyz", tags=["Open"], responses={503: {"description": "The ledger does not answer."}})
+async def ready(request: Request) -> Response:
+    """Whether this process can serve requests."""
+    checkup: Checkup = request.app.state.checkup
+    is_ready = await checkup.ready()
+    status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse({"ready": is_ready}, status)
+
+
+@router.get("/metrics", tags=["Open"], response_class=Response)
+async def metrics(request: Request) -> Response:
+    """For Prometheus."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.text(), media_type=Metrics.content_type)
+
+
+@router.get("/.well-known/jwks.json", tags=["Open"])
+async def jwks(request: Request) -> dict[str, Any]:
+    """Public keys of the bearer tokens."""
+    credentials: Credentials = request.app.state.credentials
+    return await credentials.tokens.jwks()
+
+
+def failure(problem: Problem) -> Response:
+    """The shape of failures outside every dialect."""
+    body = {"detail": problem.message, "error": problem.code}
+    return JSONResponse(body, problem.status, headers=dict(problem.headers))
+
+
+OPEN: Final = Dialect(name="open", title="Open paths", prefix="", router=router, render=failure)
+
+
+def serve_documents(app: FastAPI, dialects: Sequence[Dialect]) -> None:
+    """OpenAPI of everything and of each dialect, and pages that show them without reaching out to the internet."""
+    together = "Berth"
+    documents = {DOCUMENT: document(together, [*dialects, OPEN])}
+    documents |= {f"/openapi/{one.name}.json": document(f"{together}: {one.title}", [one]) for one in dialects}
+    pages = {"/docs": DOCUMENT, **{f"/docs/{one.name}": f"/openapi/{one.name}.json" for one in dialects}}
+    for path, content in documents.items():
+        app.add_api_route(path, _answering(JSONResponse(content)), include_in_schema=False)
+    for path, url in pages.items():
+        app.add_api_route(path, _answering(_page(url)), include_in_schema=False)
+    with as_file(files("fastapi_offline") / "static") as folder:
+        app.mount(ASSETS, StaticFiles(directory=folder))
+
+
+def _page(url: str) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url=url,
+        title="Berth API",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS}/favicon.png",
+    )
+
+
+def _answering(response: Response) -> Any:
+    body, media_type = response.body, response.media_type
+
+    async def answer() -> Response:
+        return Response(bytes(body), media_type=media_type)
+
+    return answer
+
+
+def _health_words(found: Health) -> dict[str, Any]:
+    return {
+        "status": found.state,
+        "timestamp": found.at.isoformat(),
+        "database": found.ledger.state,
+        "queue": found.temporal.state,
+        "parts": {
+            "ledger": _part_words(found.ledger),
+            "temporal": _part_words(found.temporal),
+            "outbox": _part_words(found.outbox),
+            "clusters": {name: _part_words(part) for name, part in found.clusters.items()},
+        },
+    }
+
+
+def _part_words(part: Part) -> dict[str, str]:
+    return {"state": part.state, "detail": part.detail}

@@ -1,0 +1,36 @@
+"""The OpenAPI documents: one of everything, one per dialect. They are what `tests/api/snapshots` keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
+
+from api.dialect import Dialect
+
+VERSION: Final = "1"
+REF: Final = "#/components/schemas/{model}"
+UNUSED: Final = ("HTTPValidationError", "ValidationError")
+"""The framework's own error bodies; no dialect answers with them."""
+
+
+def document(title: str, dialects: Sequence[Dialect]) -> dict[str, Any]:
+    """The document of these dialects together."""
+    routes: list[BaseRoute] = [route for dialect in dialects for route in dialect.router.routes]
+    found = get_openapi(title=title, version=VERSION, routes=routes)
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(_request_schemas(dialects))
+    for name in UNUSED:
+        schemas.pop(name, None)
+    found["components"]["schemas"] = dict(sorted(schemas.items()))
+    return found
+
+
+def _request_schemas(dialects: Sequence[Dialect]) -> dict[str, Any]:
+    models = [(model, "validation") for dialect in dialects for model in dialect.requests]
+    _, definitions = models_json_schema(models, ref_template=REF)  # type: ignore[arg-type]
+    schemas: dict[str, Any] = definitions.get("$defs", {})
+    return schemas

@@ -1,0 +1,224 @@
+"""What one can do with Gprs. Each wish is one ledger transaction; what it decided is told to Temporal after the commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4
+
+from structlog.contextvars import bind_contextvars
+
+from api.operations.permission import gpr_for, require_administrator, workspace_for
+from domain.failures import InvalidRequest, WrongPhase
+from domain.gpr import EndCause, Gpr, GprRequest, Phase
+from domain.identifiers import GPR_NAME_LENGTH_MAX, checked_name
+from domain.permissions import Action
+from ledger import gprs, lifecycle, reading
+
+if TYPE_CHECKING:
+    from api.operations.call import Call
+    from domain.history import Event, Notice
+    from domain.workspace import Workspace
+    from ledger.connection import Connection
+
+PAGE: Final = 500
+"""Gprs that are read, and put into words, in one go."""
+_NOT_YET: Final = frozenset({Phase.QUEUED, Phase.PROVISIONING})
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A Gpr to be queued. `options` is what the client said beyond the request, kept and echoed.
+
+    With `any_cluster` the request's clusters are only preferred: every other one of the workspace will do.
+    """
+
+    workspace: str
+    request: GprRequest
+    options: dict[str, object] = field(default_factory=dict)
+    any_cluster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GprQuery:
+    """Which Gprs to list. `before` is the sequence of the last one seen."""
+
+    workspace: str | None = None
+    phases: Collection[Phase] = reading.ALL_PHASES
+    limit: int = 100
+    before: int = gprs.NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to become of a Gpr; None and False leave as it is. With an early release the priority is of no account."""
+
+    priority: int | None = None
+    name: str | None = None
+    release_early: bool = False
+
+
+async def submit(call: Call, submission: Submission) -> UUID:
+    """Queue a Gpr; its id. Durable when this returns."""
+    checked_name(submission.request.name, "the name of a GPR", GPR_NAME_LENGTH_MAX)
+    messages: list[int] = []
+    async with call.backends.ledger.transaction() as connection:
+        workspace = await workspace_for(connection, call, submission.workspace, Action.SUBMIT)
+        gpr_id, new = await call.subject(connection, "submit_gpr", submission, uuid4())
+        bind_contextvars(gpr_id=str(gpr_id))
+        if new:
+            request = await _spelled(connection, _within(workspace, submission))
+            options = submission.options
+            messages = await gprs.submit(
+                connection, gpr_id, workspace.id, call.principal_id, request, options, call.now
+            )
+    call.deliver(messages)
+    return gpr_id
+
+
+async def find(call: Call, reference: str) -> Gpr:
+    """One Gpr."""
+    async with call.backends.ledger.reading() as connection:
+        return await gpr_for(connection, call, reference, Action.VIEW)
+
+
+async def listing(call: Call, query: GprQuery) -> list[Gpr]:
+    """Gprs of a workspace, or of all that the caller may see, newest first."""
+    async with call.backends.ledger.reading() as connection:
+        workspace_ids = await _visible_ids(connection, call, query.workspace)
+        return await reading.gpr_page(
+            connection, workspace_ids, phases=query.phases, limit=query.limit, before=query.before
+        )
+
+
+async def pages(call: Call, workspace: str) -> AsyncIterator[list[Gpr]]:
+    """All Gprs of a workspace, newest first, page by page, for dialects whose lists have no pages."""
+    async with call.backends.ledger.reading() as connection:
+        ids = await _visible_ids(connection, call, workspace)
+    before = gprs.NEWEST
+    while before:
+        async with call.backends.ledger.reading() as connection:
+            page = await reading.gpr_page(connection, ids, limit=PAGE, before=before)
+        if page or before == gprs.NEWEST:
+            yield page
+        before = page[-1].sequence if len(page) == PAGE else 0
+
+
+async def change(call: Call, reference: str, wish: Change) -> Gpr:
+    """Change it as a whole or not at all. Raises WrongPhase where its phase does not let the wish be true."""
+    async with call.backends.ledger.transaction() as connection:
+        gpr = await _held(connection, call, reference)
+        messages = await _release_early(connection, call, gpr) if wish.release_early else []
+        if wish.name not in {None, gpr.request.name}:
+            name = checked_name(str(wish.name), "the name of a GPR", GPR_NAME_LENGTH_MAX)
+            await lifecycle.rename(connection, gpr.id, name)
+        if not wish.release_early and wish.priority not in {None, gpr.request.priority}:
+            priority = int(wish.priority or 0)
+            messages += await lifecycle.set_priority(connection, gpr.id, priority, call.now, call.actor)
+        changed = await gprs.find(connection, gpr.id)
+    call.deliver(messages)
+    return changed
+
+
+async def withdraw(call: Call, reference: str) -> Gpr:
+    """End a Gpr that is not active yet. Repeating it changes nothing; WrongPhase once it was active."""
+    async with call.backends.ledger.transaction() as connection:
+        gpr = await _held(connection, call, reference)
+        messages: list[int] = []
+        if gpr.phase in _NOT_YET:
+            messages = await _end(connection, call, gpr, EndCause.CANCELLED)
+        elif gpr.end_cause != EndCause.CANCELLED:
+            raise WrongPhase(
+                f"the GPR is {gpr.phase}: only one that is not provisioned yet can be deleted", phase=gpr.phase
+            )
+        changed = await gprs.find(connection, gpr.id)
+    call.deliver(messages)
+    return changed
+
+
+async def release(call: Call, reference: str) -> Gpr:
+    """End a Gpr in whatever phase it is. Repeating it changes nothing."""
+    async with call.backends.ledger.transaction() as connection:
+        gpr = await _held(connection, call, reference)
+        cause = EndCause.CANCELLED if gpr.phase in _NOT_YET else EndCause.EARLY_RELEASE
+        live = gpr.phase in _NOT_YET or gpr.phase is Phase.ACTIVE
+        messages = await _end(connection, call, gpr, cause) if live else []
+        changed = await gprs.find(connection, gpr.id)
+    call.deliver(messages)
+    return changed
+
+
+async def events(call: Call, reference: str, *, limit: int, after: int) -> list[Event]:
+    """What was decided about it, oldest first."""
+    async with call.backends.ledger.reading() as connection:
+        gpr = await gpr_for(connection, call, reference, Action.VIEW)
+        return await reading.events_of_gpr(connection, gpr.id, limit=limit, after=after)
+
+
+async def notices(call: Call, reference: str) -> list[Notice]:
+    """What its people are told, and when."""
+    async with call.backends.ledger.reading() as connection:
+        gpr = await gpr_for(connection, call, reference, Action.VIEW)
+        return await reading.notices_of_gpr(connection, gpr.id)
+
+
+async def all_events(call: Call, *, limit: int, after: int) -> list[Event]:
+    """What was decided about anything, oldest first; for administrators."""
+    require_administrator(call)
+    async with call.backends.ledger.reading() as connection:
+        return await reading.events_since(connection, limit=limit, after=after)
+
+
+def _within(workspace: Workspace, submission: Submission) -> GprRequest:
+    request = submission.request
+    foreign = [cluster for cluster in request.clusters if cluster not in workspace.request.clusters]
+    if foreign:
+        own = ", ".join(workspace.request.clusters)
+        raise InvalidRequest(f"workspace {workspace.request.name!r} is not on cluster {foreign[0]!r}; it is on: {own}")
+    others = workspace.request.clusters if submission.any_cluster else ()
+    return replace(request, clusters=tuple(dict.fromkeys([*request.clusters, *others])))
+
+
+async def _spelled(connection: Connection, request: GprRequest) -> GprRequest:
+    """Shape and instance type as the inventory spells them.
+
+    A shape may be given by its instance type: one list of the inventory calls that the shape.
+    """
+    if request.shape:
+        shape, instance_type = await reading.hardware_spelling(connection, request.shape)
+        if shape is None and instance_type is not None and request.instance_type.lower() in {"", instance_type.lower()}:
+            return replace(request, shape="", instance_type=instance_type)
+        request = replace(request, shape=shape or request.shape)
+    if request.instance_type:
+        _, instance_type = await reading.hardware_spelling(connection, request.instance_type)
+        request = replace(request, instance_type=instance_type or request.instance_type)
+    return request
+
+
+async def _visible_ids(connection: Connection, call: Call, workspace: str | None) -> list[UUID] | None:
+    if workspace is not None:
+        return [(await workspace_for(connection, call, workspace, Action.VIEW)).id]
+    if call.caller.administrator:
+        return None
+    ids = await reading.workspace_ids_of(connection, call.principal_id)
+    return [one for one in ids if call.caller.workspace_id in {None, one}]
+
+
+async def _held(connection: Connection, call: Call, reference: str) -> Gpr:
+    gpr = await gpr_for(connection, call, reference, Action.CHANGE, hold=True)
+    bind_contextvars(gpr_id=str(gpr.id))
+    return gpr
+
+
+async def _release_early(connection: Connection, call: Call, gpr: Gpr) -> list[int]:
+    if gpr.phase is Phase.ACTIVE:
+        return await _end(connection, call, gpr, EndCause.EARLY_RELEASE)
+    if gpr.phase is Phase.RELEASING and gpr.active_at is not None:
+        return []
+    raise WrongPhase(f"the GPR is {gpr.phase}: only an active one can be released early", phase=gpr.phase)
+
+
+async def _end(connection: Connection, call: Call, gpr: Gpr, cause: EndCause) -> list[int]:
+    _, messages = await lifecycle.end_for_user(connection, gpr.id, cause, call.now, call.actor)
+    return messages

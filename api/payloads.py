@@ -1,0 +1,113 @@
+"""Reads what a request carries, after its caller is known.
+
+JSON under whatever content type, bounded in size, checked against the dialect's schema. Framework parsing is left aside
+because it would read the body first and ask who sends it later, and because curl's default content type says something
+else than JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.params import Depends as Dependency
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from api.auth.current_caller import CurrentCaller
+from api.problems import FieldProblem, InvalidFields, TooLarge
+from domain.failures import InvalidRequest
+
+BODY_BYTES_MAX: Final = 256 * 1024
+"""Many times the largest valid request."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def payload(model: type[_Model], *, or_query: bool = False) -> Dependency:
+    """The request's body as this model, read once the caller is known; or the same fields as query parameters."""
+
+    async def read(request: Request, _caller: CurrentCaller) -> _Model:
+        return await _read(request, model, or_query=or_query)
+
+    return _dependency(read)
+
+
+def open_payload(model: type[_Model]) -> Dependency:
+    """The same, for the few routes that need no login."""
+
+    async def read(request: Request) -> _Model:
+        return await _read(request, model, or_query=False)
+
+    return _dependency(read)
+
+
+def body_of(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """What OpenAPI says about a body that is read by `payload`."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+
+
+def query_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says about fields that are read as query parameters."""
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": name in required, "schema": part}
+            for name, part in schema["properties"].items()
+        ]
+    }
+
+
+def fields_of(errors: list[ErrorDetails]) -> InvalidFields:
+    """The validator's findings as a failure that every dialect can put in its words."""
+    return InvalidFields(
+        [
+            FieldProblem(".".join(str(part) for part in error["loc"]) or "body", error["type"], error["msg"])
+            for error in errors
+        ]
+    )
+
+
+def _dependency(read: Callable[..., Any]) -> Dependency:
+    dependency: Dependency = Depends(read)
+    return dependency
+
+
+async def _read(request: Request, model: type[_Model], *, or_query: bool) -> _Model:
+    content = _json(await _body(request))
+    if content is None:
+        content = {}
+    if or_query and isinstance(content, Mapping):
+        content = {**request.query_params, **content}
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise fields_of(error.errors(include_url=False, include_context=False, include_input=False)) from error
+
+
+async def _body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > BODY_BYTES_MAX:
+        raise _too_large()
+    parts = bytearray()
+    async for chunk in request.stream():
+        parts += chunk
+        if len(parts) > BODY_BYTES_MAX:
+            raise _too_large()
+    return bytes(parts)
+
+
+def _json(body: bytes) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from error
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"the body is larger than {BODY_BYTES_MAX // 1024} KiB", bytes_max=BODY_BYTES_MAX)

@@ -1,0 +1,23 @@
+"""A typed client of the native API `/berth/v1`, for programs and for the `berth` command."""
+
+from __future__ import annotations
+
+from cli.client.answers import Gpr, Workspace
+from cli.client.calls import BerthClient
+from cli.client.failures import ApiFailure, Away, Invalid, NotFound, Refused
+from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace
+
+__all__ = [
+    "ApiFailure",
+    "Away",
+    "BerthClient",
+    "Gpr",
+    "GprChange",
+    "Invalid",
+    "NewGpr",
+    "NewKey",
+    "NewWorkspace",
+    "NotFound",
+    "Refused",
+    "Workspace",
+]

@@ -1,0 +1,1 @@
+"""Kubernetes: what runs. The only package that speaks to a cluster's API."""

@@ -1,0 +1,186 @@
+"""The one door to a Kubernetes API: JSON in and out, every call bounded in time, every failure in Berth's words.
+
+The client library reads kubeconfigs and does TLS, credentials and the connection pool. Its typed models are left aside:
+decoding them costs several times the call itself, and what Berth reads is a handful of fields. Which paths are called,
+and what a body says, is left to the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import urllib3
+import yaml
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.client.rest import RESTResponse
+from kubernetes.config import ConfigException, load_kube_config
+
+from clusters.failures import ListExpired, ObjectMissing, refusal, unreachable
+from domain.failures import ClusterRefused
+
+Json = dict[str, Any]
+
+CONNECT_SECONDS: Final = 3.0
+READ_SECONDS: Final = 15.0
+POOL_SIZE: Final = 32
+"""Connections kept for threads that use one cluster at the same time; more are opened when needed, and not kept."""
+PAGE_SIZE: Final = 1000
+FIELD_MANAGER: Final = "berth"
+
+Query = Mapping[str, str]
+_NO_QUERY: Final[Query] = MappingProxyType({})
+_JSON = "application/json"
+_MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+
+
+class ClusterConnection:
+    """One cluster's API. Safe to share between threads; makes no call until it is used."""
+
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        configuration.retries = False  # whoever calls knows whether, and how long, to try again
+        configuration.connection_pool_maxsize = POOL_SIZE
+        self.name = name
+        self.server = str(configuration.host)
+        self.tls_server_name = configuration.tls_server_name or ""
+        self.certificate_authority = _take_certificate_authority(configuration)
+        self._api = ApiClient(configuration)
+
+    @classmethod
+    def from_kubeconfig(cls, name: str, path: Path) -> ClusterConnection:
+        """The cluster that the kubeconfig's current context points to."""
+        configuration = Configuration()
+        try:
+            load_kube_config(str(path), client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+        except (
+            ConfigException,
+            OSError,
+            ValueError,
+            TypeError,
+            yaml.YAMLError,
+        ) as problem:  # as the library checks little
+            raise ClusterRefused(f"cluster {name!r}: {path} is not a usable kubeconfig: {problem}") from problem
+        return cls(name, configuration)
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._api.close()  # type: ignore[no-untyped-call]
+
+    def get(self, path: str, **query: str) -> Json:
+        """Read one object, or raise ObjectMissing."""
+        return _object(self._call("GET", path, query))
+
+    def find(self, path: str) -> Json | None:
+        """Read one object, or None."""
+        try:
+            return self.get(path)
+        except ObjectMissing:
+            return None
+
+    def items(self, path: str, **query: str) -> list[Json]:
+        """All objects of a list, read page by page; in one piece where the pages went stale meanwhile."""
+        try:
+            return self._pages(path, query)
+        except ListExpired:
+            return list(self.get(path, **query)["items"] or [])
+
+    def create(self, path: str, body: Json, **query: str) -> Json:
+        """Create an object, or raise ObjectConflict where the name is taken."""
+        return _object(self._call("POST", path, query, body))
+
+    def apply(self, path: str, body: Json) -> Json:
+        """Server-side apply: these fields are ours, whoever set them before. The same body again writes nothing."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return _object(self._call("PATCH", path, query, body, _APPLY_PATCH))
+
+    def merge(self, path: str, body: Json) -> Json:
+        """JSON merge patch: null removes, and removing what is not there changes nothing."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return _object(self._call("PATCH", path, query, body, _MERGE_PATCH))
+
+    def delete(self, path: str, *, uid: str = "", grace_seconds: int | None = None) -> None:
+        """Begin to delete an object, only the one with this uid where given; or ObjectMissing, ObjectConflict."""
+        options: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        self._call("DELETE", path, body=options)
+
+    def lines(self, path: str, **query: str) -> Iterator[Json]:
+        """The events of a watch, as they come, until the server or a silence of READ_SECONDS ends it."""
+        response = self._send("GET", path, query).response
+        try:
+            yield from _decoded_lines(response.stream(amt=None, decode_content=True))
+        except urllib3.exceptions.HTTPError as problem:
+            raise unreachable(self.name, problem) from problem
+        finally:
+            response.close()
+
+    def _pages(self, path: str, query: Query) -> list[Json]:
+        found: list[Json] = []
+        place = ""
+        while True:
+            page = self.get(path, **query, limit=str(PAGE_SIZE), **({"continue": place} if place else {}))
+            found += page["items"] or []
+            place = page["metadata"].get("continue", "")
+            if not place:
+                return found
+
+    def _call(
+        self, method: str, path: str, query: Query = _NO_QUERY, body: Json | None = None, form: str = _JSON
+    ) -> bytes:
+        return self._read(self._send(method, path, query, body, form))
+
+    def _send(
+        self, method: str, path: str, query: Query = _NO_QUERY, body: Json | None = None, form: str = _JSON
+    ) -> RESTResponse:
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": _JSON, "Content-Type": form},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._api.call_api(*request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
+        except (ApiException, urllib3.exceptions.HTTPError) as problem:
+            raise unreachable(self.name, problem) from problem
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise refusal(self.name, f"{method} {path}", response.status, self._read(response))
+        return response
+
+    def _read(self, response: RESTResponse) -> bytes:
+        try:
+            text: bytes = response.response.data
+        except urllib3.exceptions.HTTPError as problem:
+            raise unreachable(self.name, problem) from problem
+        return text
+
+
+def _object(text: bytes) -> Json:
+    content: Json = json.loads(text)
+    return content
+
+
+def _decoded_lines(chunks: Iterator[bytes]) -> Iterator[Json]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (json.loads(line) for line in lines if line)
+
+
+def _take_certificate_authority(configuration: Configuration) -> str:
+    """The authority's PEM, or "" where the system's are trusted. Kept here: the library's file may be swept from /tmp."""
+    if not configuration.ssl_ca_cert:
+        return str(configuration.ca_cert_data or "")
+    configuration.ca_cert_data = Path(configuration.ssl_ca_cert).read_text()
+    configuration.ssl_ca_cert = None
+    return configuration.ca_cert_data

@@ -1,0 +1,57 @@
+"""Instants of one pass, as whole microseconds from its `now`.
+
+Integers are exact and quick to compare; datetimes appear only where a plan is read or spoken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.snapshot import LeaseView, Snapshot
+
+SECOND = 1_000_000
+FOREVER = 1 << 62
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Where 0 is on this axis, and how long GPUs rest between two leases."""
+
+    now: datetime
+    turnaround: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Axis:
+        """The axis of a snapshot."""
+        return cls(snapshot.now, snapshot.turnaround_seconds * SECOND)
+
+    def offset(self, instant: datetime) -> int:
+        """Exact; negative before now."""
+        return (instant - self.now) // _MICROSECOND
+
+    def instant(self, offset: int) -> datetime | None:
+        """None when the calendar does not reach that far."""
+        try:
+            return self.now + timedelta(microseconds=offset)
+        except OverflowError:
+            return None
+
+    def spoken(self, offset: int) -> str:
+        """For sentences: `14:20 UTC`, with the date unless it is today."""
+        instant = self.instant(offset)
+        if instant is None:
+            return "a time past the calendar's end"
+        if instant.date() == self.now.date():
+            return f"{instant:%H:%M} UTC"
+        return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+    def freed_at(self, lease: LeaseView) -> int:
+        """When its GPUs can be used again: never now, since now it still holds them."""
+        if lease.until is None:
+            return FOREVER
+        expected = self.offset(lease.until) + self.turnaround
+        return expected if expected > 0 else max(self.turnaround, SECOND)

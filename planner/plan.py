@@ -1,0 +1,110 @@
+"""A pass: every claim in order gets the earliest window that fits, and holds it (conservative backfill).
+
+So a weaker claim can only fill what the stronger ones leave, and never delays them. Windows that begin now are
+grants; the others are forecasts. Writing either down is the caller's work.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeGuard
+
+from planner.obstacles import Obstacles
+from planner.order import in_order
+from planner.placement import Window, earliest_window
+from planner.reasons import Reason, waiting
+from planner.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from planner.snapshot import Claim, HeldGpu, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Start now, on exactly these GPUs."""
+
+    gpr_id: str
+    cluster: str
+    gpus: tuple[HeldGpu, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When and where a claim starts if nothing changes, and why not now."""
+
+    gpr_id: str
+    starts_at: datetime | None
+    """None: nobody can know; the reason says why."""
+    position: int
+    """From 1, among all that stay queued, strongest first."""
+    reason: Reason
+    cluster: str | None = None
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every claim of the queue is in exactly one of the two, strongest first."""
+
+    grants: tuple[Grant, ...]
+    forecasts: tuple[Forecast, ...]
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """Everything at once: who starts now and where, who starts when, and why not sooner."""
+    world = World(snapshot)
+    grants, forecasts = list[Grant](), list[Forecast]()
+    for claim, outcome in _settle(world, in_order(snapshot.queue)):
+        if _starts_now(outcome):
+            grants.append(_grant(claim, outcome))
+        else:
+            forecasts.append(_forecast(world, claim, outcome, len(forecasts) + 1))
+    return Plan(tuple(grants), tuple(forecasts))
+
+
+def plan_grants(snapshot: Snapshot) -> tuple[Grant, ...]:
+    """The grants of `plan`, sooner: claims behind the last one that might start now are not looked at."""
+    world = World(snapshot)
+    settled = _settle(world, _up_to_the_last_hopeful(world, in_order(snapshot.queue)))
+    return tuple(_grant(claim, outcome) for claim, outcome in settled if _starts_now(outcome))
+
+
+def _settle(world: World, claims: Iterable[Claim]) -> Iterator[tuple[Claim, Window | Reason]]:
+    """Each claim with the window it now holds, or with the reason why it cannot have one."""
+    obstacles = Obstacles(world)
+    for claim in claims:
+        outcome = earliest_window(world, claim) or obstacles.of(claim)
+        if isinstance(outcome, Window):
+            world.reserve(claim, outcome)
+        yield claim, outcome
+
+
+def _up_to_the_last_hopeful(world: World, claims: Iterable[Claim]) -> Iterator[Claim]:
+    """Asks anew before each claim, since every grant leaves fewer that might start now."""
+    waiting_claims = deque(claims)
+    while waiting_claims:
+        if world.might_start_now(waiting_claims[-1]):
+            yield waiting_claims.popleft()
+        else:
+            waiting_claims.pop()
+
+
+def _starts_now(outcome: Window | Reason) -> TypeGuard[Window]:
+    return isinstance(outcome, Window) and outcome.start == 0
+
+
+def _grant(claim: Claim, window: Window) -> Grant:
+    gpus = (gpu for node in window.nodes for gpu in node.pick_now(claim.gpus_per_node))
+    return Grant(claim.gpr_id, window.cluster, tuple(gpus))
+
+
+def _forecast(world: World, claim: Claim, outcome: Window | Reason, position: int) -> Forecast:
+    if isinstance(outcome, Reason):
+        return Forecast(claim.gpr_id, None, position, outcome)
+    nodes = tuple(node.view.name for node in outcome.nodes)
+    starts_at, reason = world.axis.instant(outcome.start), waiting(world, claim, outcome)
+    return Forecast(claim.gpr_id, starts_at, position, reason, outcome.cluster, nodes)

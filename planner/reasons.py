@@ -1,0 +1,105 @@
+"""Why a claim does not start now: a code for programs, a sentence for people.
+
+Here are the codes, and the sentences about waits that have an end; those about claims that nothing planned
+can serve are in `obstacles`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.nodes import Holder
+    from planner.placement import Window
+    from planner.snapshot import Claim
+    from planner.world import World
+
+
+class ReasonCode(StrEnum):
+    """What stands in the way."""
+
+    WAITING_FOR_GPUS = "waiting_for_gpus"
+    """Running leases hold the GPUs it will get."""
+    BEHIND_STRONGER_CLAIMS = "behind_stronger_claims"
+    """Stronger claims, queued too, get those GPUs first."""
+    WORKSPACE_BUSY = "workspace_busy"
+    """Its workspace has one exclusive lease at a time."""
+    BACKING_OFF = "backing_off"
+    """It asked, or was told, not to start yet."""
+    BEYOND_CALENDAR = "beyond_calendar"
+    """Its turn comes later than a date can say."""
+    CLUSTER_UNKNOWN = "cluster_unknown"
+    """None of its clusters has nodes for Berth."""
+    NO_SUCH_SHAPE = "no_such_shape"
+    """No node has that GPU product."""
+    NO_SUCH_INSTANCE_TYPE = "no_such_instance_type"
+    """No node with the right GPUs is of that type."""
+    NOT_ENOUGH_MEMORY = "not_enough_memory"
+    """The GPUs of that kind have less memory."""
+    LARGER_THAN_ANY_NODE = "larger_than_any_node"
+    """It asks for more GPUs on one node than any has."""
+    NOT_ENOUGH_NODES = "not_enough_nodes"
+    """It asks for more nodes than any one cluster has."""
+    NODES_EXCLUDED = "nodes_excluded"
+    """It failed on too many of the nodes that would do."""
+    NODES_UNUSABLE = "nodes_unusable"
+    """Nodes that it needs are out of use."""
+    CLUSTER_UNAVAILABLE = "cluster_unavailable"
+    """Every node of its clusters is out of use."""
+    GPUS_BLOCKED = "gpus_blocked"
+    """GPUs that it needs are unhealthy, or used by strangers."""
+    NO_KNOWN_END = "no_known_end"
+    """What it needs is held, and nobody knows until when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence with the names and times that matter, without a capital or a full stop."""
+
+    code: ReasonCode
+    text: str
+
+
+def waiting(world: World, claim: Claim, window: Window) -> Reason:
+    """Why it starts with this window and not before."""
+    if world.axis.instant(window.start) is None:
+        return Reason(ReasonCode.BEYOND_CALENDAR, "its turn comes later than the calendar reaches")
+    if not window.held_back:
+        return _for_gpus(world, claim, window)
+    if window.start > world.earliest_asked(claim):
+        return _for_workspace(world, claim, window.start)
+    return Reason(ReasonCode.BACKING_OFF, f"does not start before {world.axis.spoken(window.start)}")
+
+
+def wish(claim: Claim, cluster: str) -> str:
+    """What it asks for, in words: `3 x NVIDIA-H100-80GB-HBM3 on one node of worker-1`."""
+    gpus = f"{claim.gpus_per_node} x {claim.shape or claim.instance_type or 'GPU'}"
+    return (
+        f"{gpus} on one node of {cluster}"
+        if claim.nodes == 1
+        else f"{gpus} on each of {claim.nodes} nodes of {cluster}"
+    )
+
+
+def _for_gpus(world: World, claim: Claim, window: Window) -> Reason:
+    holder = next((node.ends[window.start] for node in window.nodes if window.start in node.ends), None)
+    code = ReasonCode.WAITING_FOR_GPUS if holder and holder.running else ReasonCode.BEHIND_STRONGER_CLAIMS
+    when = f"first free {world.axis.spoken(window.start)}{_when_it_ends(holder)}"
+    return Reason(code, f"waits for {wish(claim, window.cluster)}, {when}")
+
+
+def _when_it_ends(holder: Holder | None) -> str:
+    if not holder:
+        return ""
+    return f" when {holder.name} ends" if holder.running else f" when {holder.name}, which goes first, ends"
+
+
+def _for_workspace(world: World, claim: Claim, start: int) -> Reason:
+    workspace = world.workspace(claim)
+    holder = workspace.ends.get(start) if workspace else None
+    name = holder.name if holder else "another request"
+    verb = "holds it" if holder and holder.running else "goes first, and holds it"
+    text = f"waits for its workspace {claim.workspace}, which runs one at a time: {name} {verb} until {world.axis.spoken(start)}"
+    return Reason(ReasonCode.WORKSPACE_BUSY, text)

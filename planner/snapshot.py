@@ -1,0 +1,95 @@
+"""All that a plan is made from: what exists, what is held, what is asked for.
+
+Plain frozen values, so that a plan can be repeated, compared and tried on a changed copy.
+Reading them from the ledger is the caller's work; times are UTC and aware.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node that Berth may use; its GPUs have the ordinals 0 to gpus - 1."""
+
+    cluster: str
+    name: str
+    shape: str
+    instance_type: str
+    memory_gib: int
+    gpus: int
+    usable: bool = True
+    """False: nothing new is placed here, and its GPUs are no future capacity either."""
+    unusable_reason: str = ""
+    blocked_ordinals: frozenset[int] = frozenset()
+    """GPUs to leave alone on a usable node: unhealthy, or in use by strangers."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGpu:
+    """One GPU by the place where it sits."""
+
+    cluster: str
+    node: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """What is held now, until it is seen to be free."""
+
+    fence: int
+    gpr_id: str
+    gpr_name: str
+    workspace: str
+    exclusive: bool
+    until: datetime | None
+    """When the lease is expected to end; None: nobody knows."""
+    gpus: tuple[HeldGpu, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One queued Gpr: what it asks for, and how strong it is."""
+
+    gpr_id: str
+    gpr_name: str
+    workspace: str
+    exclusive: bool
+    sequence: int
+    """Order of submission, unique."""
+    priority: int
+    """0 to 300, higher goes first."""
+    nodes: int
+    gpus_per_node: int
+    duration_seconds: int
+    clusters: tuple[str, ...]
+    """Clusters it may run on, the preferred first; empty: any, with no preference."""
+    shape: str = ""
+    """Product or instance type, since clients send either; empty: any."""
+    instance_type: str = ""
+    memory_gib: int = 0
+    """Memory of each GPU, at least; 0: any."""
+    not_before: datetime | None = None
+    excluded_nodes: frozenset[tuple[str, str]] = frozenset()
+    """(cluster, node) on which this Gpr failed before."""
+    planned_cluster: str = ""
+    """Where the last forecast put it. Kept among equal starts: this is what makes forecasts come true."""
+    planned_nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The world at one instant."""
+
+    now: datetime
+    nodes: tuple[NodeView, ...]
+    leases: tuple[LeaseView, ...]
+    queue: tuple[Claim, ...]
+    turnaround_seconds: int = 5
+    """From the end of a lease to the next start on the same GPUs: the teardown."""

@@ -1,0 +1,97 @@
+"""How much of one thing is free over time: the GPUs of a node, or the single seat of an exclusive workspace.
+
+Counts only. Which GPUs are meant is settled when a lease starts, because equal GPUs of a node can stand for each other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+from planner.axis import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Steps:
+    """`free[i]` holds from `times[i]` until `times[i + 1]`, the last one for ever. Starts at 0, which is now."""
+
+    __slots__ = ("free", "times")
+
+    def __init__(self, free: int, freed: Iterable[int] = ()) -> None:
+        """`freed`: when one more comes free, in order of time."""
+        self.times = [0]
+        self.free = [free]
+        for instant in freed:
+            if instant > self.times[-1]:
+                self.times.append(instant)
+                self.free.append(self.free[-1])
+            self.free[-1] += 1
+
+    @property
+    def lasting(self) -> int:
+        """What is free once all that has an end has ended."""
+        return self.free[-1]
+
+    def at(self, instant: int) -> int:
+        """What is free at that instant."""
+        return self.free[bisect_right(self.times, instant) - 1]
+
+    def enough_until(self, instant: int, wanted: int) -> int:
+        """The first instant, from the given one on, at which fewer than `wanted` are free."""
+        times, free = self.times, self.free
+        here = bisect_right(times, instant) - 1
+        if free[here] < wanted:
+            return instant
+        for later in range(here + 1, len(free)):
+            if free[later] < wanted:
+                return times[later]
+        return FOREVER
+
+    def fits(self, start: int, wanted: int, length: int) -> bool:
+        """So many are free from `start` on, for that long."""
+        return self.enough_until(start, wanted) - start >= length
+
+    def first_fit(self, instant: int, wanted: int, length: int) -> int:
+        """The earliest start, from the given instant on, of a window of that length; FOREVER when there is none."""
+        start = instant
+        while start < FOREVER:
+            until = self.enough_until(start, wanted)
+            if until - start >= length:
+                return start
+            start = self._enough_again(until, wanted)
+        return FOREVER
+
+    def take(self, start: int, end: int, count: int) -> None:
+        """From `start` until `end` so many fewer are free."""
+        first = self._cut(start)
+        last = self._cut(end) if end < FOREVER else len(self.times)
+        for here in range(first, last):
+            self.free[here] -= count
+        self._join(last)
+        self._join(first)
+
+    def changes(self) -> Iterator[tuple[int, int]]:
+        """(instant, how many more are taken from then on); a negative number is given back."""
+        for here in range(1, len(self.times)):
+            yield self.times[here], self.free[here - 1] - self.free[here]
+
+    def _enough_again(self, instant: int, wanted: int) -> int:
+        for later in range(bisect_left(self.times, instant), len(self.times)):
+            if self.free[later] >= wanted:
+                return self.times[later]
+        return FOREVER
+
+    def _cut(self, instant: int) -> int:
+        """Index of the step that begins at that instant, made if need be."""
+        here = bisect_left(self.times, instant)
+        if here == len(self.times) or self.times[here] != instant:
+            self.times.insert(here, instant)
+            self.free.insert(here, self.free[here - 1])
+        return here
+
+    def _join(self, here: int) -> None:
+        """Keeps a long row of windows, one right behind the other, as short as it looks."""
+        if 0 < here < len(self.times) and self.free[here] == self.free[here - 1]:
+            del self.times[here], self.free[here]

@@ -1,0 +1,268 @@
+"""What the tests of the API share: the application on a ledger, callers with keys, Gprs moved through their phases."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import httpx
+
+from api.app import build_app
+from api.backends import Backends
+from clusters.access import IssuedKubeconfig
+from domain.failures import BerthFailure
+from domain.gpr import EndCause, Phase
+from domain.hardware import ClusterCapabilities, Gpu, ObservedNode
+from domain.identity import Principal, Role
+from domain.messages import WORKSPACE_WORKFLOW
+from domain.workspace import WorkspacePhase
+from ledger import access, gprs, inventory, leases, lifecycle, workspaces
+from ledger.connection import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from domain.workspace import Tenancy
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: ws@{cluster}
+clusters: [{{name: {cluster}, cluster: {{server: "https://{cluster}"}}}}]
+contexts: [{{name: ws@{cluster}, context: {{cluster: {cluster}, user: ws@{cluster}}}}}]
+users: [{{name: ws@{cluster}, user: {{token: "{anchor}"}}}}]
+"""
+CAPABILITIES = ClusterCapabilities("v1.36.3", "https://10.0.0.1", True, True, True)
+
+
+@dataclass
+class Clock:
+    """The real time, moved on where a test says so."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class RecordingCourier:
+    """Notes what was handed in, and finishes workspaces as their workflow would."""
+
+    ledger: Ledger
+    clock: Clock
+    delivered: list[int] = field(default_factory=list)
+    workspaces_become: WorkspacePhase | None = WorkspacePhase.READY
+    temporal_failure: BerthFailure | None = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def deliver_soon(self, ids: Sequence[int]) -> None:
+        self.delivered += ids
+        task = asyncio.get_running_loop().create_task(self._finish_workspaces(list(ids), self.workspaces_become))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def ping(self) -> None:
+        if self.temporal_failure is not None:
+            raise self.temporal_failure
+
+    async def _finish_workspaces(self, ids: list[int], become: WorkspacePhase | None) -> None:
+        async with self.ledger.transaction() as connection:
+            rows = await connection.fetch("select * from outbox where id = any($1::bigint[]) and signal is null", ids)
+            for row in rows:
+                if row["workflow_type"] != WORKSPACE_WORKFLOW or become is None:
+                    continue
+                workspace_id = UUID(row["argument"])
+                if become is WorkspacePhase.READY:
+                    await workspaces.to_ready(connection, workspace_id, self.clock())
+                else:
+                    why = "namespace_not_ours: namespace 'kept' exists and was not made by Berth"
+                    await workspaces.to_end(connection, workspace_id, become, why, self.clock())
+
+
+@dataclass
+class RecordingIssuer:
+    """Answers as clusters would, and notes what it was asked."""
+
+    asked: list[tuple[str, str | None, int]] = field(default_factory=list)
+    failures: dict[str, BerthFailure] = field(default_factory=dict)
+    anchor_failures: dict[str, BerthFailure] = field(default_factory=dict)
+
+    async def issue(self, cluster: str, tenancy: Tenancy, anchor: str | None, expires_in_seconds: int) -> IssuedKubeconfig:
+        self.asked.append((cluster, anchor, expires_in_seconds))
+        failures = self.anchor_failures if anchor else self.failures
+        if cluster in failures:
+            raise failures[cluster]
+        text = KUBECONFIG.format(cluster=cluster, anchor=anchor or "unbound")
+        return IssuedKubeconfig(text, datetime.now(UTC) + timedelta(seconds=expires_in_seconds))
+
+
+@dataclass
+class Someone:
+    """A principal with a key."""
+
+    principal: Principal
+    key: str
+    key_id: UUID
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@dataclass
+class TheApi:
+    """The application and what stands behind it."""
+
+    ledger: Ledger
+    courier: RecordingCourier
+    issuer: RecordingIssuer
+    clock: Clock
+    app: Any
+    client: httpx.AsyncClient
+
+    def reset(self) -> None:
+        self.clock.ahead = timedelta(0)
+        self.courier.workspaces_become = WorkspacePhase.READY
+        self.courier.temporal_failure = None
+        self.courier.delivered.clear()
+        self.issuer.asked.clear()
+        self.issuer.failures.clear()
+        self.issuer.anchor_failures.clear()
+
+    async def call(self, method: str, path: str, who: Someone | None = None, **more: Any) -> httpx.Response:
+        headers = {**(who.headers if who else {}), **more.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **more)
+
+    async def register_clusters(self, *names: str) -> None:
+        async with self.ledger.transaction() as connection:
+            for name in names:
+                await inventory.register_cluster(connection, name, CAPABILITIES, self.clock())
+                nodes = [a_node(f"{name}-t4-{number}") for number in range(40)]
+                nodes.append(a_node(f"{name}-h100", "NVIDIA-H100-80GB-HBM3", "p5.48xlarge", gpus=8, memory_mib=81559))
+                await inventory.observe(connection, name, nodes, self.clock())
+
+    async def someone(
+        self,
+        name: str = "",
+        *,
+        administrator: bool = False,
+        role: Role = Role.OWNER,
+        confined_to: UUID | None = None,
+        valid_until: datetime | None = None,
+        principal: Principal | None = None,
+    ) -> Someone:
+        async with self.ledger.transaction() as connection:
+            who = principal or await access.ensure_principal(
+                connection, name or f"p-{uuid4().hex[:10]}", self.clock(), administrator=administrator
+            )
+            key = access.NewKey(uuid4(), access.new_key_text(), who, "key", role, confined_to, valid_until)
+            await access.add_key(connection, key, self.clock())
+        return Someone(who, key.text, key.id)
+
+    async def member(self, workspace: str, role: Role) -> Someone:
+        """Somebody new who has this role in a workspace."""
+        someone = await self.someone()
+        async with self.ledger.transaction() as connection:
+            found = await workspaces.find_by_name(connection, workspace)
+            assert found is not None
+            insert = "insert into membership (workspace_id, principal_id, role) values ($1, $2, $3)"
+            await connection.execute(insert, found.id, someone.principal.id, role)
+        return someone
+
+    async def workspace(self, owner: Someone, *clusters: str) -> str:
+        """Name of a new workspace, ready."""
+        name = f"ws-{uuid4().hex[:10]}"
+        body = {"workspaceName": name, "clusters": list(clusters or ("worker-1",)), "namespaces": [f"{name}-ns"]}
+        answer = await self.call("POST", "/api/v1/slice-workspace", owner, json=body)
+        assert answer.status_code == 200, answer.text
+        return name
+
+    async def workspace_id(self, name: str) -> UUID:
+        async with self.ledger.reading() as connection:
+            found = await workspaces.find_by_name(connection, name)
+        assert found is not None
+        return found.id
+
+    async def gpr(self, owner: Someone, workspace: str, phase: Phase = Phase.QUEUED, **changes: Any) -> str:
+        """EGS id of a new Gpr, moved on to this phase."""
+        answer = await self.call("POST", "/api/v1/gpr", owner, json=a_gpr_body(workspace, **changes))
+        assert answer.status_code == 200, answer.text
+        external_id: str = answer.json()["data"]["gprId"]
+        await self.move(external_id, phase)
+        return external_id
+
+    async def move(self, external_id: str, phase: Phase) -> None:
+        """Take a queued Gpr through its life up to this phase."""
+        steps = PATH_TO[phase]
+        async with self.ledger.transaction() as connection:
+            gpr_id = await gprs.id_of_external(connection, external_id)
+            assert gpr_id is not None
+            if phase is Phase.CANCELLED:
+                await lifecycle.begin_release(connection, gpr_id, EndCause.CANCELLED, self.clock())
+            fence = 0
+            if "grant" in steps:
+                free = next(node for node in await inventory.nodes(connection, "worker-1") if node.free_gpus == node.gpus)
+                granted = await leases.grant(connection, gpr_id, "worker-1", [Gpu(free.name, 0)], self.clock())
+                assert granted is not None
+                fence = granted
+            if "activate" in steps:
+                await lifecycle.activate(connection, gpr_id, fence, self.clock())
+            if "release" in steps:
+                await lifecycle.begin_release(connection, gpr_id, CAUSE_OF.get(phase, EndCause.EARLY_RELEASE), self.clock())
+            if "finish" in steps:
+                await connection.execute("update gpr set requeue_on_failure = false where id = $1", gpr_id)
+                await lifecycle.finish_release(connection, gpr_id, fence, [], self.clock())
+            found = await gprs.find(connection, gpr_id)
+        assert found.phase is phase
+
+
+PATH_TO: dict[Phase, tuple[str, ...]] = {
+    Phase.QUEUED: (),
+    Phase.CANCELLED: (),
+    Phase.PROVISIONING: ("grant",),
+    Phase.ACTIVE: ("grant", "activate"),
+    Phase.RELEASING: ("grant", "activate", "release"),
+    Phase.RELEASED: ("grant", "activate", "release", "finish"),
+    Phase.EXPIRED: ("grant", "activate", "release", "finish"),
+    Phase.FAILED: ("grant", "release", "finish"),
+}
+CAUSE_OF = {Phase.EXPIRED: EndCause.EXPIRED, Phase.FAILED: EndCause.PROVISIONING_FAILED}
+
+
+def a_node(
+    name: str, shape: str = "Tesla-T4", instance_type: str = "n1-standard-8", *, gpus: int = 1, memory_mib: int = 15360
+) -> ObservedNode:
+    return ObservedNode(name, shape, instance_type, gpus, memory_mib, ready=True, schedulable=True, region="here")
+
+
+def a_gpr_body(workspace: str, **changes: Any) -> dict[str, Any]:
+    body = {
+        "gprName": "gpr1",
+        "sliceName": workspace,
+        "clusterName": "worker-1",
+        "numberOfGPUs": 1,
+        "instanceType": "n1-standard-8",
+        "exitDuration": "0d0h5m",
+        "numberOfGPUNodes": 1,
+        "priority": 201,
+        "memoryPerGPU": 15,
+        "gpuShape": "Tesla-T4",
+    }
+    return {name: value for name, value in {**body, **changes}.items() if value is not ...}
+
+
+@asynccontextmanager
+async def opened(database_url: str, *, ready_seconds: float = 2.0) -> AsyncIterator[TheApi]:
+    ledger, clock = Ledger(database_url), Clock()
+    courier, issuer = RecordingCourier(ledger, clock), RecordingIssuer()
+    app = build_app(Backends(ledger, courier, issuer, clock, ready_seconds))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://berth") as client:
+        yield TheApi(ledger, courier, issuer, clock, app, client)
+    await asyncio.gather(*courier.tasks)
+    await ledger.close()

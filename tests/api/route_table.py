@@ -1,0 +1,99 @@
+"""Every route of every dialect with a request that would be understood, so that a new route cannot be forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from fastapi.routing import APIRoute
+
+from api.app import DIALECTS
+
+SOME_ID = UUID(int=1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request. `{workspace}` and `{gpr}` in path and body are filled in by the test."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    query: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+EGS_GPR = {
+    "gprName": "gpr1",
+    "sliceName": "{workspace}",
+    "numberOfGPUs": 1,
+    "exitDuration": "0d0h5m",
+}
+NATIVE_GPR = {"workspace": "{workspace}", "name": "gpr1", "duration": "5m"}
+
+EGS_ROUTES = (
+    Asked("POST", "/api/v1/slice-workspace", {"workspaceName": "{new}", "clusters": ["worker-1"], "namespaces": ["{new}"]}),
+    Asked("DELETE", "/api/v1/slice-workspace", {"workspaceName": "{workspace}"}),
+    Asked("GET", "/api/v1/slice-workspace/list"),
+    Asked("GET", "/api/v1/slice-workspace/kube-config", query={"workspaceName": "{workspace}"}),
+    Asked("POST", "/api/v1/slice-workspace/kube-config", {"workspaceName": "{workspace}"}),
+    Asked("GET", "/api/v1/inventory/list"),
+    Asked("GET", "/api/v1/inventory", query={"sliceName": "{workspace}"}),
+    Asked("POST", "/api/v1/gpr", EGS_GPR),
+    Asked("GET", "/api/v1/gpr", query={"gprId": "{gpr}"}),
+    Asked("GET", "/api/v1/gpr/list", query={"sliceName": "{workspace}"}),
+    Asked("PUT", "/api/v1/gpr", {"gprId": "{gpr}", "priority": 102}),
+    Asked("DELETE", "/api/v1/gpr", {"gprId": "{gpr}"}),
+    Asked("POST", "/api/v1/api-key", {"name": "one-more"}),
+    Asked("GET", "/api/v1/api-key/list"),
+    Asked("DELETE", "/api/v1/api-key", {"apiKey": "berth_" + "0" * 64}),
+)
+NATIVE_ROUTES = (
+    Asked("POST", "/berth/v1/gprs", NATIVE_GPR),
+    Asked("GET", "/berth/v1/gprs", query={"workspace": "{workspace}"}),
+    Asked("GET", "/berth/v1/gprs/{gpr}"),
+    Asked("PATCH", "/berth/v1/gprs/{gpr}", {"priority": 102}),
+    Asked("POST", "/berth/v1/gprs/{gpr}/release"),
+    Asked("GET", "/berth/v1/gprs/{gpr}/events"),
+    Asked("GET", "/berth/v1/gprs/{gpr}/notices"),
+    Asked("POST", "/berth/v1/workspaces", {"name": "{new}", "clusters": ["worker-1"], "namespaces": ["{new}"]}),
+    Asked("GET", "/berth/v1/workspaces"),
+    Asked("GET", "/berth/v1/workspaces/{workspace}"),
+    Asked("DELETE", "/berth/v1/workspaces/{workspace}"),
+    Asked("GET", "/berth/v1/workspaces/{workspace}/kubeconfig"),
+    Asked("GET", "/berth/v1/nodes"),
+    Asked("GET", "/berth/v1/clusters"),
+    Asked("GET", "/berth/v1/whoami"),
+    Asked("POST", "/berth/v1/keys", {"name": "one-more"}),
+    Asked("GET", "/berth/v1/keys"),
+    Asked("DELETE", f"/berth/v1/keys/{SOME_ID}"),
+    Asked("GET", "/berth/v1/events"),
+)
+ROUTES = EGS_ROUTES + NATIVE_ROUTES
+
+
+def served() -> set[tuple[str, str]]:
+    """Method and path of everything that needs a login."""
+    return {
+        (method, route.path_format)
+        for dialect in DIALECTS
+        for route in dialect.router.routes
+        if isinstance(route, APIRoute) and dialect.needs_login(route.path)
+        for method in route.methods or ()
+    }
+
+
+def filled(part: Any, **words: str) -> Any:
+    """With its `{words}` filled in."""
+    if isinstance(part, str):
+        for name, word in words.items():
+            part = part.replace(f"{{{name}}}", word)
+        return part
+    if isinstance(part, dict):
+        return {name: filled(value, **words) for name, value in part.items()}
+    if isinstance(part, list):
+        return [filled(value, **words) for value in part]
+    return part

@@ -1,0 +1,218 @@
+"""Who may do what: every route x what the caller is to the workspace. The table is the rule; the API must agree with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from domain.gpr import Phase
+from domain.identity import Role
+from tests.api.route_table import ROUTES, Asked, filled
+
+if TYPE_CHECKING:
+    from tests.api.api_kit import Someone, TheApi
+
+VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, ADMINISTRATOR = "view", "edit", "own", "anybody", "unconfined", "administrator"
+
+NEEDS = {
+    "POST /api/v1/slice-workspace": UNCONFINED_OWNER,
+    "DELETE /api/v1/slice-workspace": OWN,
+    "GET /api/v1/slice-workspace/list": ANYBODY,
+    "GET /api/v1/slice-workspace/kube-config": EDIT,
+    "POST /api/v1/slice-workspace/kube-config": EDIT,
+    "GET /api/v1/inventory/list": ANYBODY,
+    "GET /api/v1/inventory": VIEW,
+    "POST /api/v1/gpr": EDIT,
+    "GET /api/v1/gpr": VIEW,
+    "GET /api/v1/gpr/list": VIEW,
+    "PUT /api/v1/gpr": EDIT,
+    "DELETE /api/v1/gpr": EDIT,
+    "POST /api/v1/api-key": UNCONFINED_OWNER,
+    "GET /api/v1/api-key/list": ANYBODY,
+    "POST /berth/v1/gprs": EDIT,
+    "GET /berth/v1/gprs": VIEW,
+    "GET /berth/v1/gprs/{gpr}": VIEW,
+    "PATCH /berth/v1/gprs/{gpr}": EDIT,
+    "POST /berth/v1/gprs/{gpr}/release": EDIT,
+    "GET /berth/v1/gprs/{gpr}/events": VIEW,
+    "GET /berth/v1/gprs/{gpr}/notices": VIEW,
+    "POST /berth/v1/workspaces": UNCONFINED_OWNER,
+    "GET /berth/v1/workspaces": ANYBODY,
+    "GET /berth/v1/workspaces/{workspace}": VIEW,
+    "DELETE /berth/v1/workspaces/{workspace}": OWN,
+    "GET /berth/v1/workspaces/{workspace}/kubeconfig": EDIT,
+    "GET /berth/v1/nodes": ANYBODY,
+    "GET /berth/v1/clusters": ANYBODY,
+    "GET /berth/v1/whoami": ANYBODY,
+    "POST /berth/v1/keys": UNCONFINED_OWNER,
+    "GET /berth/v1/keys": ANYBODY,
+    "GET /berth/v1/events": ADMINISTRATOR,
+}
+KEY_ROUTES = {"DELETE /api/v1/api-key", "DELETE /berth/v1/keys/00000000-0000-0000-0000-000000000001"}
+"""Told apart by the key, not by a workspace: they have tests of their own."""
+
+EVERYTHING = {VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, ADMINISTRATOR}
+MAY = {
+    "administrator": EVERYTHING,
+    "owner": {VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER},
+    "editor": {VIEW, EDIT, ANYBODY, UNCONFINED_OWNER},
+    "viewer": {VIEW, ANYBODY, UNCONFINED_OWNER},
+    "owner's editor key": {VIEW, EDIT, ANYBODY},
+    "owner's viewer key": {VIEW, ANYBODY},
+    "owner's key confined here": {VIEW, EDIT, OWN, ANYBODY},
+    "owner's key confined elsewhere": {ANYBODY},
+    "another tenant": {ANYBODY, UNCONFINED_OWNER},
+    "administrator's viewer key": {ANYBODY},
+}
+HIDDEN_FROM = {"another tenant", "owner's key confined elsewhere", "administrator's viewer key"}
+
+
+async def the_caller(api: TheApi, who: str, owner: Someone, workspace: str) -> Someone:
+    here, principal = await api.workspace_id(workspace), owner.principal
+    match who:
+        case "administrator":
+            return await api.someone(administrator=True)
+        case "owner":
+            return owner
+        case "editor" | "viewer":
+            return await api.member(workspace, Role(who))
+        case "owner's editor key" | "owner's viewer key":
+            return await api.someone(principal=principal, role=Role(who.split()[1]))
+        case "owner's key confined here":
+            return await api.someone(principal=principal, confined_to=here)
+        case "owner's key confined elsewhere":
+            elsewhere = await api.workspace(owner)
+            return await api.someone(principal=principal, confined_to=await api.workspace_id(elsewhere))
+        case "administrator's viewer key":
+            return await api.someone(administrator=True, role=Role.VIEWER)
+        case _:
+            return await api.someone()
+
+
+def test_the_table_names_every_route() -> None:
+    assert {str(asked) for asked in ROUTES} == set(NEEDS) | KEY_ROUTES
+
+
+@pytest.mark.parametrize("who", MAY)
+async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str) -> None:
+    wrong = []
+    owner = await api.someone()
+    workspace = await api.workspace(owner)
+    caller = await the_caller(api, who, owner, workspace)
+    for asked in sorted(ROUTES, key=ends_the_workspace):
+        if str(asked) in NEEDS:
+            if ends_the_workspace(asked) and NEEDS[str(asked)] in MAY[who]:
+                workspace = await api.workspace(owner)
+                caller = await the_caller(api, who, owner, workspace)
+            status = await status_of(api, asked, caller, workspace=workspace, gpr=await api.gpr(owner, workspace))
+            if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):
+                wrong.append(f"{asked}: {status}")
+    assert wrong == []
+
+
+def acceptable(asked: Asked, who: str) -> set[int]:
+    if NEEDS[str(asked)] in MAY[who]:
+        return {200, 201, 202}
+    about_a_workspace = NEEDS[str(asked)] in {VIEW, EDIT, OWN}
+    return {404} if about_a_workspace and who in HIDDEN_FROM else {403}
+
+
+def ends_the_workspace(asked: Asked) -> bool:
+    return asked.method == "DELETE" and "workspace" in asked.path
+
+
+async def status_of(api: TheApi, asked: Asked, caller: Someone, **words: str) -> int:
+    words["new"] = f"new-{uuid4().hex[:10]}"
+    answer = await api.call(
+        asked.method,
+        filled(asked.path, **words),
+        caller,
+        json=filled(asked.body, **words),
+        params=filled(asked.query, **words),
+    )
+    return answer.status_code
+
+
+async def test_another_tenants_workspaces_gprs_and_holdings_are_not_in_any_list(api: TheApi) -> None:
+    owner, stranger = await api.someone(), await api.someone()
+    workspace = await api.workspace(owner)
+    gpr = await api.gpr(owner, workspace)
+    for path in (
+        "/api/v1/slice-workspace/list",
+        "/api/v1/inventory/list",
+        "/api/v1/api-key/list",
+        "/berth/v1/gprs",
+        "/berth/v1/workspaces",
+        "/berth/v1/nodes",
+        "/berth/v1/keys",
+    ):
+        text = (await api.call("GET", path, stranger)).text
+        assert workspace not in text
+        assert gpr not in text
+        assert owner.principal.name not in text
+
+
+async def test_a_holding_is_counted_for_everybody_and_named_for_those_who_may_know(api: TheApi) -> None:
+    owner, stranger = await api.someone(), await api.someone()
+    workspace = await api.workspace(owner)
+    await api.gpr(owner, workspace, Phase.ACTIVE)
+
+    def holders(answer: dict[str, object]) -> list[tuple[int, list[str]]]:
+        nodes = answer["items"]
+        return [(node["held_gpus"], [one["workspace"] for one in node["holders"]]) for node in nodes if node["held_gpus"]]  # type: ignore[attr-defined, index]
+
+    seen = holders((await api.call("GET", "/berth/v1/nodes", owner)).json())
+    foreign = holders((await api.call("GET", "/berth/v1/nodes", stranger)).json())
+    assert [workspace] in [names for _, names in seen]
+    assert sum(held for held, _ in seen) == sum(held for held, _ in foreign)
+    assert all(names == [] for _, names in foreign)
+
+
+async def test_a_name_taken_by_another_tenant_is_a_conflict_and_nothing_more(api: TheApi) -> None:
+    owner, stranger = await api.someone(), await api.someone()
+    workspace = await api.workspace(owner)
+    body = {"workspaceName": workspace, "clusters": ["worker-1"], "namespaces": ["another-ns"]}
+    answer = await api.call("POST", "/api/v1/slice-workspace", stranger, json=body)
+    assert (answer.status_code, answer.json()["message"]) == (409, "Already Exists")
+    assert owner.principal.name not in answer.text
+
+
+async def test_a_member_cannot_raise_itself_with_a_key_of_its_own(api: TheApi) -> None:
+    owner = await api.someone()
+    workspace = await api.workspace(owner)
+    viewer = await api.member(workspace, Role.VIEWER)
+    made = await api.call("POST", "/berth/v1/keys", viewer, json={"name": "up", "role": "owner", "workspace": workspace})
+    headers = {"Authorization": f"Bearer {made.json()['key']}"}
+    answer = await api.call("DELETE", f"/berth/v1/workspaces/{workspace}", headers=headers)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("extra", [{"principal": "somebody-else"}, {"administrator": True}])
+async def test_only_an_administrator_makes_keys_for_others_or_administrators(api: TheApi, extra: dict[str, object]) -> None:
+    answer = await api.call("POST", "/berth/v1/keys", await api.someone(), json={"name": "k", **extra})
+    assert answer.status_code == 403
+
+
+async def test_a_key_that_an_administrator_hands_out_for_a_workspace_works_there_and_nowhere_else(api: TheApi) -> None:
+    administrator = await api.someone(administrator=True)
+    inside, outside = await api.workspace(administrator), await api.workspace(administrator)
+    body = {"name": "k", "principal": f"carol-{inside}", "role": "editor", "workspace": inside}
+    key = (await api.call("POST", "/berth/v1/keys", administrator, json=body)).json()["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await api.call("GET", f"/api/v1/gpr/list?sliceName={inside}", headers=headers)).status_code == 200
+    assert (await api.call("GET", f"/api/v1/gpr/list?sliceName={outside}", headers=headers)).status_code == 404
+
+
+async def test_somebody_elses_key_does_not_exist(api: TheApi) -> None:
+    mine, other = await api.someone(), await api.someone()
+    assert (await api.call("DELETE", f"/berth/v1/keys/{other.key_id}", mine)).status_code == 404
+    assert (await api.call("DELETE", "/api/v1/api-key", mine, json={"apiKey": other.key})).status_code == 404
+
+
+async def test_a_viewer_key_may_revoke_itself_and_no_other(api: TheApi) -> None:
+    owner = await api.someone()
+    viewer = await api.someone(principal=owner.principal, role=Role.VIEWER)
+    assert (await api.call("DELETE", f"/berth/v1/keys/{owner.key_id}", viewer)).status_code == 403
+    assert (await api.call("DELETE", f"/berth/v1/keys/{viewer.key_id}", viewer)).status_code == 200

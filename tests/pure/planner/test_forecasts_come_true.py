@@ -1,0 +1,73 @@
+"""A small world that runs: leases end exactly on time, every event is planned anew, nothing else happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.plan import Forecast, Grant, plan
+from planner.snapshot import LeaseView, Snapshot
+from tests.pure.planner.worlds import snapshots
+
+ON_TIME = st.sampled_from([None, 1, 2, 4, 7, 12])
+
+
+@dataclass
+class Run:
+    world: Snapshot
+    promised: dict[str, datetime | None] = field(default_factory=dict)
+    started: dict[str, datetime] = field(default_factory=dict)
+
+    def to_the_end(self, idle_looks: list[int]) -> None:
+        """Looks also at instants at which nothing happens: forecasts may not drift."""
+        looks = {self.world.now + timedelta(seconds=seconds) for seconds in idle_looks}
+        while True:
+            self._step()
+            ahead = [instant for instant in {*looks, *self._events()} if instant > self.world.now]
+            if not ahead:
+                return
+            self._advance(min(ahead))
+
+    def _step(self) -> None:
+        found = plan(self.world)
+        for grant in found.grants:
+            self._start(grant)
+        for forecast in found.forecasts:
+            self.promised.setdefault(forecast.gpr_id, forecast.starts_at)
+            self._remember(forecast)
+
+    def _start(self, grant: Grant) -> None:
+        claim = next(claim for claim in self.world.queue if claim.gpr_id == grant.gpr_id)
+        self.started[grant.gpr_id] = self.world.now
+        until = self.world.now + timedelta(seconds=claim.duration_seconds)
+        fence = 100 + len(self.started)
+        lease = LeaseView(fence, claim.gpr_id, claim.gpr_name, claim.workspace, claim.exclusive, until, grant.gpus)
+        queue = tuple(other for other in self.world.queue if other is not claim)
+        self.world = replace(self.world, leases=(*self.world.leases, lease), queue=queue)
+
+    def _remember(self, forecast: Forecast) -> None:
+        planned = {"planned_cluster": forecast.cluster or "", "planned_nodes": forecast.nodes}
+        queue = (replace(claim, **planned) if claim.gpr_id == forecast.gpr_id else claim for claim in self.world.queue)
+        self.world = replace(self.world, queue=tuple(queue))
+
+    def _events(self) -> list[datetime]:
+        waits = [claim.not_before for claim in self.world.queue if claim.not_before]
+        return waits + [end for lease in self.world.leases if (end := self._free_again(lease))]
+
+    def _free_again(self, lease: LeaseView) -> datetime | None:
+        return lease.until and lease.until + timedelta(seconds=self.world.turnaround_seconds)
+
+    def _advance(self, now: datetime) -> None:
+        leases = tuple(lease for lease in self.world.leases if (self._free_again(lease) or datetime.max.replace(tzinfo=now.tzinfo)) > now)
+        self.world = replace(self.world, now=now, leases=leases)
+
+
+@settings(max_examples=150)
+@given(snapshots(ON_TIME), st.lists(st.integers(0, 40), max_size=4))
+def test_every_claim_starts_exactly_when_its_first_forecast_said(snapshot: Snapshot, idle_looks: list[int]) -> None:
+    run = Run(snapshot)
+    run.to_the_end(idle_looks)
+    assert {name: run.started.get(name) for name in run.promised} == run.promised

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner import timeline
+from planner.plan import Plan, plan, plan_grants
+from planner.snapshot import Claim, NodeView, Snapshot
+from tests.pure.planner.oracle import Oracle, Start
+from tests.pure.planner.worlds import claims, snapshots
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pages() -> Iterator[None]:
+    """Small worlds have few changes, and are to turn pages all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "PAGE_CHANGES_MAX", 3)
+        yield
+
+
+def _claims(snapshot: Snapshot) -> dict[str, Claim]:
+    return {claim.gpr_id: claim for claim in snapshot.queue}
+
+
+def _nodes(snapshot: Snapshot) -> dict[tuple[str, str], NodeView]:
+    return {(node.cluster, node.name): node for node in snapshot.nodes}
+
+
+def _starts(snapshot: Snapshot, found: Plan) -> dict[str, Start | None]:
+    starts: dict[str, Start | None] = {}
+    for grant in found.grants:
+        nodes = dict.fromkeys(gpu.node for gpu in grant.gpus)
+        starts[grant.gpr_id] = Start(snapshot.now, grant.cluster, tuple(nodes))
+    for forecast in found.forecasts:
+        known = forecast.starts_at and forecast.cluster
+        starts[forecast.gpr_id] = Start(forecast.starts_at, forecast.cluster, forecast.nodes) if known else None
+    return starts
+
+
+@settings(max_examples=400)
+@given(snapshots())
+def test_every_start_and_place_is_the_one_that_trying_all_instants_finds(snapshot: Snapshot) -> None:
+    assert _starts(snapshot, plan(snapshot)) == Oracle(snapshot).starts()
+
+
+@given(snapshots())
+def test_no_gpu_is_granted_twice_or_while_held_blocked_or_unusable(snapshot: Snapshot) -> None:
+    held = {gpu for lease in snapshot.leases for gpu in lease.gpus}
+    granted = [gpu for grant in plan(snapshot).grants for gpu in grant.gpus]
+    nodes = _nodes(snapshot)
+    assert len(granted) == len(set(granted))
+    assert held.isdisjoint(granted)
+    for gpu in granted:
+        node = nodes[gpu.cluster, gpu.node]
+        assert node.usable
+        assert gpu.ordinal in set(range(node.gpus)) - node.blocked_ordinals
+
+
+@given(snapshots())
+def test_a_gang_is_whole_on_distinct_nodes_of_one_cluster(snapshot: Snapshot) -> None:
+    for grant in plan(snapshot).grants:
+        claim = _claims(snapshot)[grant.gpr_id]
+        assert {gpu.cluster for gpu in grant.gpus} == {grant.cluster}
+        assert list(Counter(gpu.node for gpu in grant.gpus).values()) == [claim.gpus_per_node] * claim.nodes
+
+
+@given(snapshots())
+def test_a_workspace_never_has_two_exclusive_leases(snapshot: Snapshot) -> None:
+    busy = {lease.workspace for lease in snapshot.leases if lease.exclusive}
+    for grant in plan(snapshot).grants:
+        claim = _claims(snapshot)[grant.gpr_id]
+        if claim.exclusive:
+            assert claim.workspace not in busy
+            busy.add(claim.workspace)
+
+
+@given(snapshots())
+def test_every_claim_is_granted_or_forecast_and_positions_count_up(snapshot: Snapshot) -> None:
+    found = plan(snapshot)
+    named = [outcome.gpr_id for outcome in (*found.grants, *found.forecasts)]
+    assert sorted(named) == sorted(_claims(snapshot))
+    assert [forecast.position for forecast in found.forecasts] == list(range(1, len(found.forecasts) + 1))
+
+
+@given(snapshots())
+def test_a_forecast_lies_ahead_and_always_has_a_reason(snapshot: Snapshot) -> None:
+    for forecast in plan(snapshot).forecasts:
+        assert forecast.starts_at is None or forecast.starts_at > snapshot.now
+        assert (forecast.starts_at is None) == (forecast.cluster is None)
+        assert forecast.reason.text
+
+
+@given(snapshots(), st.randoms(use_true_random=False))
+def test_the_order_of_the_input_makes_no_difference(snapshot: Snapshot, random: Random) -> None:
+    shuffled = replace(
+        snapshot,
+        nodes=tuple(random.sample(snapshot.nodes, len(snapshot.nodes))),
+        leases=tuple(random.sample(snapshot.leases, len(snapshot.leases))),
+        queue=tuple(random.sample(snapshot.queue, len(snapshot.queue))),
+    )
+    assert plan(shuffled) == plan(snapshot)
+
+
+@given(snapshots().flatmap(lambda snapshot: st.tuples(st.just(snapshot), claims(99, snapshot.nodes))))
+def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapshot, Claim]) -> None:
+    snapshot, newcomer = world
+    weakest = replace(newcomer, priority=0)
+    before, after = plan(snapshot), plan(replace(snapshot, queue=(*snapshot.queue, weakest)))
+    assert [grant for grant in after.grants if grant.gpr_id != weakest.gpr_id] == list(before.grants)
+    assert [forecast for forecast in after.forecasts if forecast.gpr_id != weakest.gpr_id] == list(before.forecasts)
+
+
+@given(snapshots())
+def test_grants_alone_are_the_grants_of_the_whole_plan(snapshot: Snapshot) -> None:
+    assert plan_grants(snapshot) == plan(snapshot).grants

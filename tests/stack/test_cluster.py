@@ -1,0 +1,175 @@
+"""One cluster of its own, because these tests kill its components; each leaves it running."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli.stack.control_plane import COMPONENTS
+from cli.stack.nodes import GpuNode
+from cli.stack.testing import running_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cli.stack.cluster import Cluster
+
+PODS = "/api/v1/namespaces/default/pods"
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[Cluster]:
+    with running_cluster([GpuNode("gpu-1", gpus=8), GpuNode("gpu-2", gpus=8)], name="worker-9") as cluster:
+        yield cluster
+
+
+def a_pod(cluster: Cluster, name: str, **annotations: str) -> None:
+    known = {f"kwok.berth.io/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    container = {"name": "c", "image": "i", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    spec = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    body = {"metadata": {"name": name, "annotations": known}, "spec": spec}
+    assert cluster.api.request("POST", PODS, body).status == 201
+
+
+def pod(cluster: Cluster, name: str) -> Any:
+    return cluster.api.request("GET", f"{PODS}/{name}").json()
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def phase(cluster: Cluster, name: str) -> str:
+    return str(pod(cluster, name)["status"].get("phase"))
+
+
+def test_a_pod_runs_until_it_is_deleted(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "plain")
+    eventually(lambda: phase(own_cluster, "plain") == "Running")
+    own_cluster.api.request("DELETE", f"{PODS}/plain")
+    eventually(lambda: own_cluster.api.request("GET", f"{PODS}/plain").status == 404)
+
+
+def test_a_pod_starts_late_and_completes_when_its_annotations_say_so(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "late", start="300ms", run="300ms")
+    eventually(lambda: bool(pod(own_cluster, "late")["spec"].get("nodeName")))
+    assert phase(own_cluster, "late") == "Pending"
+    eventually(lambda: phase(own_cluster, "late") == "Succeeded")
+
+
+def test_a_pod_fails_with_the_reason_and_exit_code_asked_for(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "oom", fail="OOMKilled", exit_code="137")
+    eventually(lambda: phase(own_cluster, "oom") == "Failed")
+    ended = pod(own_cluster, "oom")["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
+
+
+def test_a_pod_waits_for_a_reason_until_the_annotation_goes(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "pulling", wait_reason="ImagePullBackOff")
+    eventually(lambda: "containerStatuses" in pod(own_cluster, "pulling")["status"])
+    waiting = pod(own_cluster, "pulling")["status"]["containerStatuses"][0]["state"]["waiting"]
+    assert waiting["reason"] == "ImagePullBackOff"
+    annotate(own_cluster, f"{PODS}/pulling", "wait-reason", None)
+    eventually(lambda: phase(own_cluster, "pulling") == "Running")
+
+
+def test_a_held_pod_stays_terminating_until_the_annotation_goes(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "held", hold_delete="true")
+    eventually(lambda: phase(own_cluster, "held") == "Running")
+    own_cluster.api.request("DELETE", f"{PODS}/held?gracePeriodSeconds=1")
+    time.sleep(0.5)
+    assert "deletionTimestamp" in pod(own_cluster, "held")["metadata"]
+    annotate(own_cluster, f"{PODS}/held", "hold-delete", None)
+    eventually(lambda: own_cluster.api.request("GET", f"{PODS}/held").status == 404)
+
+
+def test_a_node_is_not_ready_while_annotated(own_cluster: Cluster) -> None:
+    annotate(own_cluster, "/api/v1/nodes/gpu-2", "not-ready", "unplugged")
+    eventually(lambda: ready_status(own_cluster, "gpu-2") == "False")
+    annotate(own_cluster, "/api/v1/nodes/gpu-2", "not-ready", None)
+    eventually(lambda: ready_status(own_cluster, "gpu-2") == "True")
+
+
+def test_what_was_written_into_a_nodes_status_outlives_a_restart_of_everything(own_cluster: Cluster) -> None:
+    token = [
+        {"op": "add", "path": f"/status/{each}/a.berth.io~1gpu", "value": "3"} for each in ("capacity", "allocatable")
+    ]
+    patch(own_cluster, "/api/v1/nodes/gpu-1/status", token, "application/json-patch+json")
+    own_cluster.stop()
+    own_cluster.start()
+    status = own_cluster.api.request("GET", "/api/v1/nodes/gpu-1").json()["status"]
+    assert status["allocatable"]["a.berth.io/gpu"] == status["capacity"]["a.berth.io/gpu"] == "3"
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_killed_component_comes_back_and_pods_run_again(own_cluster: Cluster, component: str) -> None:
+    own_cluster.kill(component)
+    assert not own_cluster.is_running(component)
+    own_cluster.start()
+    a_pod(own_cluster, f"after-{component}")
+    eventually(lambda: phase(own_cluster, f"after-{component}") == "Running", seconds=15)
+
+
+def test_other_users_have_only_the_rights_they_were_given(own_cluster: Cluster) -> None:
+    assert status_as(own_cluster, "ann", "/version") == 200
+    assert status_as(own_cluster, "ann", "/api/v1/nodes") == 403
+
+
+def test_writes_are_audited_and_reads_are_not(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "audited")
+    verbs = {json.loads(line)["verb"] for line in own_cluster.audit_log.read_text().splitlines()}
+    assert "create" in verbs
+    assert not verbs & {"get", "list", "watch"}
+
+
+def test_a_node_is_added_once_and_then_left_alone(own_cluster: Cluster) -> None:
+    own_cluster.add_node(GpuNode("gpu-3", gpus=4))
+    own_cluster.add_node(GpuNode("gpu-3", gpus=2))
+    status = own_cluster.api.request("GET", "/api/v1/nodes/gpu-3").json()["status"]
+    assert status["allocatable"]["nvidia.com/gpu"] == "4"
+
+
+def annotate(cluster: Cluster, path: str, key: str, value: str | None) -> None:
+    body = {"metadata": {"annotations": {f"kwok.berth.io/{key}": value}}}
+    patch(cluster, path, body, "application/merge-patch+json")
+
+
+def patch(cluster: Cluster, path: str, body: object, content_type: str) -> None:
+    request = urllib.request.Request(cluster.url + path, json.dumps(body).encode(), method="PATCH")
+    request.add_header("Content-Type", content_type)
+    request.add_header("Authorization", f"Bearer {cluster.api.token}")
+    with opened(request, ssl.create_default_context(cafile=cluster.api.ca_file)) as answer:
+        assert answer.status == 200
+
+
+def status_as(cluster: Cluster, user: str, path: str) -> int:
+    cluster.kubeconfig_as(user)
+    context = ssl.create_default_context(cafile=cluster.api.ca_file)
+    context.load_cert_chain(
+        cluster.plane.pki.folder / f"user-{user}.crt", cluster.plane.pki.folder / f"user-{user}.key"
+    )
+    try:
+        with opened(urllib.request.Request(cluster.url + path), context) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code
+
+
+def opened(request: urllib.request.Request, context: ssl.SSLContext) -> Any:
+    handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)]
+    return urllib.request.build_opener(*handlers).open(request, timeout=5)
+
+
+def ready_status(cluster: Cluster, node: str) -> str:
+    conditions = cluster.api.request("GET", f"/api/v1/nodes/{node}").json()["status"]["conditions"]
+    return str(next(each["status"] for each in conditions if each["type"] == "Ready"))
