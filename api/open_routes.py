@@ -24,7 +24,7 @@ VERSION: Final = "0.1.0"
 ASSETS: Final = "/docs/assets"
 DOCUMENT: Final = "/openapi.json"
 
-router = APIRouter()
+router = APIRouter(generate_unique_id_function=lambda route: route.name)
 
 
 @router.get("/", tags=["Open"])

@@ -35,6 +35,8 @@ FIELD_MANAGER: Final = "berth"
 
 Query = Mapping[str, str]
 _NO_QUERY: Final[Query] = MappingProxyType({})
+_UNUSABLE = (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError)
+"""What the library raises for a kubeconfig that is none; it checks little before it reads."""
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
@@ -58,13 +60,7 @@ class ClusterConnection:
         configuration = Configuration()
         try:
             load_kube_config(str(path), client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
-        except (
-            ConfigException,
-            OSError,
-            ValueError,
-            TypeError,
-            yaml.YAMLError,
-        ) as problem:  # as the library checks little
+        except _UNUSABLE as problem:
             raise ClusterRefused(f"cluster {name!r}: {path} is not a usable kubeconfig: {problem}") from problem
         return cls(name, configuration)
 
@@ -74,7 +70,7 @@ class ClusterConnection:
 
     def get(self, path: str, **query: str) -> Json:
         """Read one object, or raise ObjectMissing."""
-        return _object(self._call("GET", path, query))
+        return self._object(self._call("GET", path, query))
 
     def find(self, path: str) -> Json | None:
         """Read one object, or None."""
@@ -92,17 +88,17 @@ class ClusterConnection:
 
     def create(self, path: str, body: Json, **query: str) -> Json:
         """Create an object, or raise ObjectConflict where the name is taken."""
-        return _object(self._call("POST", path, query, body))
+        return self._object(self._call("POST", path, query, body))
 
     def apply(self, path: str, body: Json) -> Json:
         """Server-side apply: these fields are ours, whoever set them before. The same body again writes nothing."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return _object(self._call("PATCH", path, query, body, _APPLY_PATCH))
+        return self._object(self._call("PATCH", path, query, body, _APPLY_PATCH))
 
     def merge(self, path: str, body: Json) -> Json:
         """JSON merge patch: null removes, and removing what is not there changes nothing."""
         query = {"fieldManager": FIELD_MANAGER}
-        return _object(self._call("PATCH", path, query, body, _MERGE_PATCH))
+        return self._object(self._call("PATCH", path, query, body, _MERGE_PATCH))
 
     def delete(self, path: str, *, uid: str = "", grace_seconds: int | None = None) -> None:
         """Begin to delete an object, only the one with this uid where given; or ObjectMissing, ObjectConflict."""
@@ -157,17 +153,19 @@ class ClusterConnection:
             raise refusal(self.name, f"{method} {path}", response.status, self._read(response))
         return response
 
+    def _object(self, text: bytes) -> Json:
+        try:
+            content: Json = json.loads(text)
+        except ValueError as problem:
+            raise unreachable(self.name, problem) from problem
+        return content
+
     def _read(self, response: RESTResponse) -> bytes:
         try:
             text: bytes = response.response.data
         except urllib3.exceptions.HTTPError as problem:
             raise unreachable(self.name, problem) from problem
         return text
-
-
-def _object(text: bytes) -> Json:
-    content: Json = json.loads(text)
-    return content
 
 
 def _decoded_lines(chunks: Iterator[bytes]) -> Iterator[Json]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 NODES: Final = "/api/v1/nodes"
 WATCH_SECONDS: Final = 5
 """How long one request watches before the next goes on from there: bounds how long a stop, or a dead peer, takes."""
+LIST_AGAIN_SECONDS: Final = 300.0
+"""A cluster restored from a backup counts its versions from an earlier one: a watch would wait there in silence."""
 GATHER_SECONDS: Final = 0.5
 """A rack that goes away is many changes and one call."""
 BACK_OFF_SECONDS_MAX: Final = 10.0
@@ -36,6 +39,7 @@ def watch_nodes(connection: ClusterConnection, on_change: Callable[[], None], st
     watch = _NodeWatch(connection, stop)
     teller = threading.Thread(target=_tell, args=(watch.changed, on_change, stop), daemon=True)
     teller.start()
+    watch.changed.set()
     watch.run()
     watch.changed.set()
     teller.join()
@@ -55,8 +59,9 @@ class _NodeWatch:
         self.changed = threading.Event()
         self._connection = connection
         self._stop = stop
-        self._seen: dict[str, tuple[object, ...]] | None = None
+        self._seen: dict[str, tuple[object, ...]] = {}
         self._version = ""
+        self._list_again_at = 0.0
 
     def run(self) -> None:
         failures = 0
@@ -66,13 +71,14 @@ class _NodeWatch:
                 failures = 0
             except ListExpired:
                 self._version = ""
+                self._stop.wait(GATHER_SECONDS)
             except BerthFailure as failure:
                 failures += 1
                 log.warning("watching the nodes of cluster %s: %s", self._connection.name, failure.message)
-                self._stop.wait(min(BACK_OFF_SECONDS_MAX, 0.25 * 2**failures))
+                self._stop.wait(min(BACK_OFF_SECONDS_MAX, failures * GATHER_SECONDS))
 
     def _go_on(self) -> None:
-        if not self._version:
+        if not self._version or time.monotonic() > self._list_again_at:
             self._list()
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": self._version}
         for event in self._connection.lines(NODES, **query, timeoutSeconds=str(WATCH_SECONDS)):
@@ -83,24 +89,25 @@ class _NodeWatch:
     def _list(self) -> None:
         listed = self._connection.get(NODES)
         seen = {node["metadata"]["name"]: node_fingerprint(node) for node in listed["items"] if gpu_capacity(node)}
-        self._notice(seen)
+        if seen != self._seen:
+            self._seen = seen
+            self.changed.set()
         self._version = listed["metadata"]["resourceVersion"]
+        self._list_again_at = time.monotonic() + LIST_AGAIN_SECONDS
 
     def _take(self, event: Json) -> None:
         node = event["object"]
         if event["type"] == "ERROR":
             raise ListExpired(f"the watch ended: {node.get('message')}")
         if event["type"] != "BOOKMARK":
-            self._notice(_after(self._seen or {}, node, gone=event["type"] == "DELETED"))
+            self._notice(node, gone=event["type"] == "DELETED")
         self._version = node["metadata"]["resourceVersion"]
 
-    def _notice(self, seen: dict[str, tuple[object, ...]]) -> None:
-        if seen != self._seen:
-            self._seen = seen
-            self.changed.set()
-
-
-def _after(seen: dict[str, tuple[object, ...]], node: Json, *, gone: bool) -> dict[str, tuple[object, ...]]:
-    name = node["metadata"]["name"]
-    others = {other: fingerprint for other, fingerprint in seen.items() if other != name}
-    return others if gone or not gpu_capacity(node) else {**others, name: node_fingerprint(node)}
+    def _notice(self, node: Json, *, gone: bool) -> None:
+        name = node["metadata"]["name"]
+        now = None if gone or not gpu_capacity(node) else node_fingerprint(node)
+        if now == self._seen.get(name):
+            return
+        self._seen.pop(name, None)
+        self._seen |= {name: now} if now else {}
+        self.changed.set()

@@ -31,7 +31,7 @@ class Holder(NamedTuple):
 class Node:
     """One node, with what is free on it over time."""
 
-    __slots__ = ("_free_now", "_seats", "ends", "healthy_gpus", "kind", "steps", "view")
+    __slots__ = ("_free_now", "_informed", "ends", "healthy_gpus", "kind", "steps", "view")
 
     def __init__(self, view: NodeView, held: Mapping[int, int], ends: dict[int, Holder]) -> None:
         """`held`: when each GPU that is held now is free again; `ends`: who frees some at which instant."""
@@ -41,7 +41,7 @@ class Node:
         self.healthy_gpus = len(own)
         self.ends = ends
         self._free_now = [ordinal for ordinal in own if ordinal not in held]
-        self._seats: list[tuple[Timeline, int]] = []
+        self._informed: list[tuple[Timeline, int]] = []
         freed = sorted(held[ordinal] for ordinal in own if ordinal in held)
         self.steps = Steps(len(self._free_now), (instant for instant in freed if instant < FOREVER))
 
@@ -50,15 +50,15 @@ class Node:
         """Cluster and name."""
         return (self.view.cluster, self.view.name)
 
-    def seat(self, timeline: Timeline, rank: int) -> None:
+    def inform(self, timeline: Timeline, rank: int) -> None:
         """From here on that timeline is told, too, when GPUs are taken."""
-        self._seats.append((timeline, rank))
+        self._informed.append((timeline, rank))
 
     def take(self, start: int, end: int, count: int, holder: Holder) -> None:
         """Gives GPUs to a holder from `start` until `end`."""
         self.steps.take(start, end, count)
         self.ends.setdefault(end, holder)
-        for timeline, rank in self._seats:
+        for timeline, rank in self._informed:
             timeline.take(rank, start, end, count)
 
     def pick_now(self, count: int) -> tuple[HeldGpu, ...]:
@@ -82,7 +82,7 @@ class NodeSet:
         self.floors = Floors()
         self._lasting = bytes(steps.lasting for steps in self.steps)
         for rank, node in enumerate(nodes):
-            node.seat(self.timeline, rank)
+            node.inform(self.timeline, rank)
 
     def ranks_at(self, places: Iterable[tuple[str, str]]) -> frozenset[int]:
         """The members among these (cluster, node)."""
@@ -90,7 +90,7 @@ class NodeSet:
 
     def ranks_of(self, names: Iterable[str]) -> list[int]:
         """The members of these names."""
-        return [self._rank_of[name] for name in names if name in self._rank_of]
+        return [self._rank_of[name] for name in dict.fromkeys(names) if name in self._rank_of]
 
     def tightest_first(self, instant: int, gpus: int) -> Iterator[int]:
         """Nodes with at least so many GPUs free at that instant: the fewest free first, then by name."""

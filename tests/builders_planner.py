@@ -18,7 +18,12 @@ def at(seconds: float) -> datetime:
 
 
 def a_node(name: str = "node-1", gpus: int = 8, **other: Any) -> NodeView:
-    fields = {"cluster": "west", "shape": "H100", "instance_type": "p5.48xlarge", "memory_gib": 80} | other
+    fields: dict[str, Any] = {
+        "cluster": "west",
+        "shape": "H100",
+        "instance_type": "p5.48xlarge",
+        "memory_gib": 80,
+    } | other
     return NodeView(name=name, gpus=gpus, **fields)
 
 
@@ -27,12 +32,12 @@ def gpus_of(node: str, *ordinals: int, cluster: str = "west") -> tuple[HeldGpu, 
 
 
 def a_lease(name: str, gpus: tuple[HeldGpu, ...], ends: int | None, **other: Any) -> LeaseView:
-    fields = {"workspace": f"ws-{name}", "exclusive": False} | other
+    fields: dict[str, Any] = {"workspace": f"ws-{name}", "exclusive": False} | other
     return LeaseView(next(_sequence), f"id-{name}", name, until=None if ends is None else at(ends), gpus=gpus, **fields)
 
 
 def a_claim(name: str = "train", gpus: int = 1, nodes: int = 1, **other: Any) -> Claim:
-    fields = {
+    fields: dict[str, Any] = {
         "workspace": f"ws-{name}",
         "exclusive": False,
         "sequence": next(_sequence),

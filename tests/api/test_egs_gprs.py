@@ -19,13 +19,38 @@ if TYPE_CHECKING:
 
 PATH = "/api/v1/gpr"
 ITEM_KEYS = {
-    *("gprId", "sliceName", "clusterName", "numberOfGPUs", "numberOfGPUNodes", "instanceType", "memoryPerGPU", "priority"),
-    *("gpuSharingMode", "estimatedStartTime", "estimatedWaitTime", "exitDuration", "earlyRelease", "gprName", "gpuShape"),
+    *(
+        "gprId",
+        "sliceName",
+        "clusterName",
+        "numberOfGPUs",
+        "numberOfGPUNodes",
+        "instanceType",
+        "memoryPerGPU",
+        "priority",
+    ),
+    *(
+        "gpuSharingMode",
+        "estimatedStartTime",
+        "estimatedWaitTime",
+        "exitDuration",
+        "earlyRelease",
+        "gprName",
+        "gpuShape",
+    ),
     *("multiNode", "dedicatedNodes", "enableRDMA", "enableSecondaryNetwork", "status"),
     *("idleTimeOutDuration", "enforceIdleTimeOut"),
 }
 STATUS_KEYS = {
-    *("provisioningStatus", "failureReason", "numGpusAllocated", "startTimestamp", "completionTimestamp", "cost", "nodes"),
+    *(
+        "provisioningStatus",
+        "failureReason",
+        "numGpusAllocated",
+        "startTimestamp",
+        "completionTimestamp",
+        "cost",
+        "nodes",
+    ),
     *("internalState", "retryCount", "delayedCount"),
 }
 
@@ -58,7 +83,9 @@ async def test_a_gpr_starts_its_workflow_and_kicks_the_arbiter(api: TheApi) -> N
     api.courier.delivered.clear()
     await api.gpr(me, workspace)
     async with api.ledger.reading() as connection:
-        rows = await connection.fetch("select workflow_type from outbox where id = any($1::bigint[])", api.courier.delivered)
+        rows = await connection.fetch(
+            "select workflow_type from outbox where id = any($1::bigint[])", api.courier.delivered
+        )
     assert {row["workflow_type"] for row in rows} == {"Gpr", "Arbiter"}
 
 
@@ -231,7 +258,11 @@ async def test_every_phase_has_the_documents_word_and_every_key(
     item = await item_of(api, me, await api.gpr(me, await api.workspace(me), phase))
     status = item["status"]
     assert (item.keys(), status.keys()) == (ITEM_KEYS, STATUS_KEYS)
-    assert (status["provisioningStatus"], status["internalState"], status["numGpusAllocated"]) == (provisioning, internal, allocated)
+    assert (status["provisioningStatus"], status["internalState"], status["numGpusAllocated"]) == (
+        provisioning,
+        internal,
+        allocated,
+    )
     assert bool(status["nodes"]) is (phase not in {Phase.QUEUED, Phase.CANCELLED})
     assert bool(status["completionTimestamp"]) is (provisioning in {"Complete", "Error"})
 
@@ -291,7 +322,9 @@ async def test_an_empty_list_is_a_list(api: TheApi) -> None:
     assert answer.json()["data"] == {"items": []}
 
 
-@pytest.mark.parametrize("gpr", ["gpr-00000000-0000", "nonsense", "gpr-\u0660", "x" * 200, "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "gpr", ["gpr-00000000-0000", "nonsense", "gpr-\u0660", "x" * 200, "00000000-0000-0000-0000-000000000000"]
+)
 async def test_a_gpr_that_is_not_there_is_not_found_by_any_verb(api: TheApi, gpr: str) -> None:
     me = await api.someone()
     for method in ("GET", "PUT", "DELETE"):
@@ -321,7 +354,9 @@ async def test_a_priority_counts_only_in_the_queue_but_an_unchanged_one_is_no_ch
     assert (await item_of(api, me, gpr))["gprName"] == "gpr1"
 
 
-@pytest.mark.parametrize("wish", [{"priority": 301}, {"priority": -1}, {"gprName": "x" * 41}, {"gprName": "a b"}, {"earlyRelease": "yes"}])
+@pytest.mark.parametrize(
+    "wish", [{"priority": 301}, {"priority": -1}, {"gprName": "x" * 41}, {"gprName": "a b"}, {"earlyRelease": "yes"}]
+)
 async def test_a_change_that_is_not_valid_is_refused(api: TheApi, wish: dict[str, Any]) -> None:
     me = await api.someone()
     gpr = await api.gpr(me, await api.workspace(me))

@@ -36,7 +36,13 @@ def sentence(answer: httpx.Response) -> str:
 async def test_a_new_workspace_is_ready_when_it_is_answered(api: TheApi) -> None:
     me, body = await api.someone(), a_body()
     answer = await api.call("POST", PATH, me, json=body)
-    expected = {"statusCode": 200, "status": "OK", "message": "Success", "data": {"workspaceName": body["workspaceName"]}, "error": None}
+    expected = {
+        "statusCode": 200,
+        "status": "OK",
+        "message": "Success",
+        "data": {"workspaceName": body["workspaceName"]},
+        "error": None,
+    }
     assert (answer.status_code, answer.json()) == (200, expected)
     view = (await api.call("GET", f"/berth/v1/workspaces/{body['workspaceName']}", me)).json()
     assert (view["phase"], view["role"], view["username"]) == ("ready", "owner", "John Doe")
@@ -45,7 +51,9 @@ async def test_a_new_workspace_is_ready_when_it_is_answered(api: TheApi) -> None
 async def test_the_message_to_temporal_is_handed_over_after_the_commit(api: TheApi) -> None:
     await api.call("POST", PATH, await api.someone(), json=a_body())
     async with api.ledger.reading() as connection:
-        kinds = await connection.fetch("select workflow_type from outbox where id = any($1::bigint[])", api.courier.delivered)
+        kinds = await connection.fetch(
+            "select workflow_type from outbox where id = any($1::bigint[])", api.courier.delivered
+        )
     assert [row["workflow_type"] for row in kinds] == ["Workspace"]
 
 
@@ -92,7 +100,9 @@ async def test_a_workspace_that_could_not_be_made_says_why_and_leaves_its_name_f
         ({"email": "a\0b"}, '"email"'),
     ],
 )
-async def test_a_body_that_is_not_valid_is_refused_field_by_field(api: TheApi, changes: dict[str, Any], told: str) -> None:
+async def test_a_body_that_is_not_valid_is_refused_field_by_field(
+    api: TheApi, changes: dict[str, Any], told: str
+) -> None:
     answer = await api.call("POST", PATH, await api.someone(), json=a_body(**changes))
     assert answer.status_code == 422
     assert told in sentence(answer)
@@ -108,7 +118,10 @@ async def test_a_taken_name_and_a_taken_namespace_are_conflicts(api: TheApi) -> 
     await api.call("POST", PATH, me, json=body)
     for second in (body, a_body(namespaces=body["namespaces"])):
         answer = await api.call("POST", PATH, me, json=second)
-        assert (answer.status_code, answer.json()["message"], answer.json()["error"]["message"]) == (409, *("Already Exists",) * 2)
+        assert (answer.status_code, answer.json()["message"], answer.json()["error"]["message"]) == (
+            409,
+            *("Already Exists",) * 2,
+        )
 
 
 async def test_the_list_has_namespaces_with_their_clusters(api: TheApi) -> None:

@@ -14,7 +14,14 @@ from tests.api.route_table import ROUTES, Asked, filled
 if TYPE_CHECKING:
     from tests.api.api_kit import Someone, TheApi
 
-VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, ADMINISTRATOR = "view", "edit", "own", "anybody", "unconfined", "administrator"
+VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, ADMINISTRATOR = (
+    "view",
+    "edit",
+    "own",
+    "anybody",
+    "unconfined",
+    "administrator",
+)
 
 NEEDS = {
     "POST /api/v1/slice-workspace": UNCONFINED_OWNER,
@@ -69,7 +76,7 @@ MAY = {
 HIDDEN_FROM = {"another tenant", "owner's key confined elsewhere", "administrator's viewer key"}
 
 
-async def the_caller(api: TheApi, who: str, owner: Someone, workspace: str) -> Someone:
+async def the_caller(api: TheApi, who: str, owner: Someone, workspace: str) -> Someone:  # noqa: PLR0911 - one per kind
     here, principal = await api.workspace_id(workspace), owner.principal
     match who:
         case "administrator":
@@ -161,7 +168,9 @@ async def test_a_holding_is_counted_for_everybody_and_named_for_those_who_may_kn
 
     def holders(answer: dict[str, object]) -> list[tuple[int, list[str]]]:
         nodes = answer["items"]
-        return [(node["held_gpus"], [one["workspace"] for one in node["holders"]]) for node in nodes if node["held_gpus"]]  # type: ignore[attr-defined, index]
+        return [
+            (node["held_gpus"], [one["workspace"] for one in node["holders"]]) for node in nodes if node["held_gpus"]
+        ]  # type: ignore[attr-defined, index]
 
     seen = holders((await api.call("GET", "/berth/v1/nodes", owner)).json())
     foreign = holders((await api.call("GET", "/berth/v1/nodes", stranger)).json())
@@ -183,14 +192,18 @@ async def test_a_member_cannot_raise_itself_with_a_key_of_its_own(api: TheApi) -
     owner = await api.someone()
     workspace = await api.workspace(owner)
     viewer = await api.member(workspace, Role.VIEWER)
-    made = await api.call("POST", "/berth/v1/keys", viewer, json={"name": "up", "role": "owner", "workspace": workspace})
+    made = await api.call(
+        "POST", "/berth/v1/keys", viewer, json={"name": "up", "role": "owner", "workspace": workspace}
+    )
     headers = {"Authorization": f"Bearer {made.json()['key']}"}
     answer = await api.call("DELETE", f"/berth/v1/workspaces/{workspace}", headers=headers)
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("extra", [{"principal": "somebody-else"}, {"administrator": True}])
-async def test_only_an_administrator_makes_keys_for_others_or_administrators(api: TheApi, extra: dict[str, object]) -> None:
+async def test_only_an_administrator_makes_keys_for_others_or_administrators(
+    api: TheApi, extra: dict[str, object]
+) -> None:
     answer = await api.call("POST", "/berth/v1/keys", await api.someone(), json={"name": "k", **extra})
     assert answer.status_code == 403
 

@@ -32,7 +32,16 @@ def test_the_route_table_names_every_route_that_needs_a_login() -> None:
 @pytest.mark.parametrize("asked", ROUTES, ids=str)
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer nonsense", "Bearer a.b.c", "Bearer berth_" + "0" * 64, "Bearer \u00e9.\u00e9.\u00e9"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        "Bearer nonsense",
+        "Bearer a.b.c",
+        "Bearer berth_" + "0" * 64,
+        "Bearer \u00e9.\u00e9.\u00e9",
+    ],
     ids=["none", "no bearer", "empty bearer", "basic", "nonsense", "no jwt", "unknown key", "not ascii"],
 )
 async def test_a_stranger_is_told_only_that(api: TheApi, asked: Asked, authorization: str) -> None:
@@ -102,7 +111,9 @@ async def test_a_token_whose_claims_were_changed_counts_for_nothing(api: TheApi)
     assert_turned_away(await api.call("GET", "/berth/v1/whoami", headers={"Authorization": f"Bearer {changed}"}))
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/metrics", "/docs", "/docs/egs", "/openapi.json", "/.well-known/jwks.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/readyz", "/metrics", "/docs", "/docs/egs", "/openapi.json", "/.well-known/jwks.json"]
+)
 async def test_the_open_paths_need_no_login(api: TheApi, path: str) -> None:
     assert (await api.client.get(path)).status_code == 200
 

@@ -6,6 +6,7 @@ import pytest
 
 from cli.stack import folders, processes
 from cli.stack.failures import StackError
+from cli.stack.guard import guarded
 from cli.stack.ports import free_anywhere, is_free
 from cli.stack.postgres import SEGMENTS, Postgres
 from cli.stack.roster import Roster
@@ -29,6 +30,20 @@ def test_rows_outlive_a_stop_and_a_crash(own_postgres: Postgres) -> None:
     own_postgres.kill()
     own_postgres.start()
     assert own_postgres.execute("select answer from t", "berth") == "42"
+
+
+def test_a_pid_file_that_names_another_process_does_not_stop_the_next_start(own_postgres: Postgres) -> None:
+    own_postgres.kill()
+    file = own_postgres.data / "postmaster.pid"
+    lines = file.read_text().splitlines()
+    with guarded() as other:
+        stranger = Postgres(other, free_anywhere(1)[0], durable=False)
+        stranger.start()
+        record = other.record("postgres")
+        assert record is not None
+        file.write_text("\n".join([str(record.pid), *lines[1:]]) + "\n")
+        own_postgres.start()
+        assert own_postgres.execute("select 1") == "1"
 
 
 @pytest.mark.parametrize("crashed", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,14 @@ def test_down_and_up_keep_addresses_and_a_second_up_changes_nothing(a_stack: Cal
     Stack(stack.name, stack.folder).up(only=STORES)
     assert stack.environment() == before
     assert pids(stack) == running
+
+
+def test_two_commands_at_once_start_each_part_once(a_stack: Callable[[str], Stack]) -> None:
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda stack: stack.up(only=("postgres",)), [a_stack("one"), a_stack("one")]))
+    stack = a_stack("one")
+    assert len(pids(stack)) == 1
+    assert stack.roster.log("postgres").read_text().count("starting PostgreSQL") == 1
 
 
 def test_nothing_is_left_behind_after_a_purge(a_stack: Callable[[str], Stack]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus
@@ -45,34 +45,37 @@ class Stage:
         ledger: Ledger,
         cluster: ClusterConnection,
         *,
+        others: Sequence[ClusterConnection] = (),
         interceptors: Sequence[Interceptor] = (),
         patience_seconds: float = 2,
     ) -> None:
         self.environment = environment
         self.ledger = ledger
         self.cluster = cluster
+        self.clusters = (cluster, *others)
         self.temporal = TemporalDoor(TemporalAddress(environment.client.service_client.config.target_host))
         self.courier = Courier(ledger, self.temporal)
         self._interceptors = interceptors
         self._patience_seconds = patience_seconds
         self._stack = AsyncExitStack()
         self._tenancies: list[Tenancy] = []
-        self._started: list[WorkflowHandle[GprWorkflow, str]] = []
+        self._started: list[WorkflowHandle[Any, Any]] = []
 
     async def __aenter__(self) -> Self:
-        await the_inventory_of(self.ledger, self.cluster)
         client = self.environment.client
         core = core_worker(client, self.ledger, self.courier, self.temporal, interceptors=self._interceptors)
-        kube = cluster_worker(
-            client,
-            self.cluster,
-            self.ledger,
-            self.courier,
-            patience_seconds=self._patience_seconds,
-            interceptors=self._interceptors,
-        )
         await self._stack.enter_async_context(core)
-        await self._stack.enter_async_context(kube)
+        for cluster in self.clusters:
+            await the_inventory_of(self.ledger, cluster)
+            kube = cluster_worker(
+                client,
+                cluster,
+                self.ledger,
+                self.courier,
+                patience_seconds=self._patience_seconds,
+                interceptors=self._interceptors,
+            )
+            await self._stack.enter_async_context(kube)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -107,8 +110,12 @@ class Stage:
 
     async def start(self, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
         """Start its lifecycle in skipped time."""
+        return await self.start_workflow(GprWorkflow.run, str(gpr_id), gpr_workflow_id(gpr_id))
+
+    async def start_workflow(self, run: Any, argument: str, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        """Start any workflow in skipped time; it is terminated at the end if it still runs."""
         handle = await self.environment.client.start_workflow(
-            GprWorkflow.run, str(gpr_id), id=gpr_workflow_id(gpr_id), task_queue=CORE_TASK_QUEUE
+            run, argument, id=workflow_id, task_queue=CORE_TASK_QUEUE
         )
         self._started.append(handle)
         return handle

@@ -24,7 +24,7 @@ PREFIX: Final = "/api/v1"
 KUBECONFIG_SECONDS: Final = 3600
 WORKSPACES_PER_READ: Final = 500
 
-router = APIRouter(prefix=PREFIX)
+router = APIRouter(prefix=PREFIX, generate_unique_id_function=lambda route: f"egs_{route.name}")
 
 WorkspaceName = Annotated[schemas.WorkspaceReference, payload(schemas.WorkspaceReference, or_query=True)]
 SliceName = Annotated[schemas.SliceReference, payload(schemas.SliceReference, or_query=True)]

@@ -22,11 +22,11 @@ PREFIX: Final = "/berth/v1"
 PAGE_MAX: Final = 500
 SEQUENCE_MAX: Final = 2**62
 
-router = APIRouter(prefix=PREFIX)
+router = APIRouter(prefix=PREFIX, generate_unique_id_function=lambda route: f"native_{route.name}")
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 After = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="`next` of the page before.")]
-ClusterName = Annotated[str | None, Query(max_length=253)]
+ClusterName = Annotated[str | None, Query(max_length=253, pattern=r"^[^\x00]*$")]
 
 
 def _fails(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -143,26 +143,26 @@ async def list_workspaces(call: CurrentCall, limit: Limit = 100, after: After = 
     return native.answer(native.workspace_page(await workspaces.listing(call, limit=limit, after=after or 0), limit))
 
 
-@router.get("/workspaces/{name}", tags=["Workspaces"], response_model=schemas.WorkspaceView, responses=_LOOK)
-async def get_workspace(call: CurrentCall, name: str) -> Response:
+@router.get("/workspaces/{workspace}", tags=["Workspaces"], response_model=schemas.WorkspaceView, responses=_LOOK)
+async def get_workspace(call: CurrentCall, workspace: str) -> Response:
     """One workspace."""
-    return native.answer(native.workspace_view(await workspaces.find(call, name)))
+    return native.answer(native.workspace_view(await workspaces.find(call, workspace)))
 
 
 @router.delete(
-    "/workspaces/{name}",
+    "/workspaces/{workspace}",
     tags=["Workspaces"],
     status_code=HTTPStatus.ACCEPTED,
     response_model=schemas.WorkspaceView,
     responses=_CHANGE,
 )
-async def delete_workspace(call: CurrentCall, name: str) -> Response:
+async def delete_workspace(call: CurrentCall, workspace: str) -> Response:
     """Begin to delete a workspace. Refused while one of its Gprs holds GPUs; repeating it changes nothing."""
-    return native.answer(native.workspace_view(await workspaces.delete(call, name)), HTTPStatus.ACCEPTED)
+    return native.answer(native.workspace_view(await workspaces.delete(call, workspace)), HTTPStatus.ACCEPTED)
 
 
 @router.get(
-    "/workspaces/{name}/kubeconfig",
+    "/workspaces/{workspace}/kubeconfig",
     tags=["Workspaces"],
     response_model=schemas.KubeconfigView,
     responses=_fails(
@@ -175,12 +175,14 @@ async def delete_workspace(call: CurrentCall, name: str) -> Response:
 )
 async def get_kubeconfig(
     call: CurrentCall,
-    name: str,
+    workspace: str,
     cluster: ClusterName = None,
     expires_in_seconds: Annotated[int, Query(ge=600, le=3600)] = 3600,
 ) -> Response:
     """A kubeconfig for one cluster of the workspace, or for all of them."""
-    return native.answer(native.kubeconfig_view(await workspaces.kubeconfig(call, name, cluster, expires_in_seconds)))
+    return native.answer(
+        native.kubeconfig_view(await workspaces.kubeconfig(call, workspace, cluster, expires_in_seconds))
+    )
 
 
 # --- hardware ---------------------------------------------------------------------------------------------------------

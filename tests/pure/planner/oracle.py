@@ -37,7 +37,11 @@ class Oracle:
     def __post_init__(self) -> None:
         for lease in self.snapshot.leases:
             span = Span(self.snapshot.now, self._freed(lease))
-            self.used += [((gpu.cluster, gpu.node), 1, span) for gpu in lease.gpus if self._counts(gpu.cluster, gpu.node, gpu.ordinal)]
+            self.used += [
+                ((gpu.cluster, gpu.node), 1, span)
+                for gpu in lease.gpus
+                if self._counts(gpu.cluster, gpu.node, gpu.ordinal)
+            ]
             if lease.exclusive:
                 self.seats.append((lease.workspace, span))
 
@@ -52,7 +56,8 @@ class Oracle:
 
     def earliest(self, claim: Claim) -> Start | None:
         asked = max(self.snapshot.now, claim.not_before or self.snapshot.now)
-        ends = {span.end for *_, span in [*self.used, *self.seats] if span.end and span.end > asked}
+        spans = [span for _, _, span in self.used] + [span for _, span in self.seats]
+        ends = {span.end for span in spans if span.end and span.end > asked}
         for instant in sorted({asked} | ends):
             choices = [choice for cluster in self._clusters(claim) if (choice := self._choice(claim, cluster, instant))]
             if choices and self._seat_free(claim, instant):
@@ -67,7 +72,11 @@ class Oracle:
 
     def _choice(self, claim: Claim, cluster: str, instant: datetime) -> tuple[int, int, str, tuple[str, ...]] | None:
         """(preference, GPUs free, cluster, nodes): smaller is better."""
-        fitting = sorted((self._free(node, instant), node.name) for node in self._suited(claim, cluster) if self._fits(claim, node, instant))
+        fitting = sorted(
+            (self._free(node, instant), node.name)
+            for node in self._suited(claim, cluster)
+            if self._fits(claim, node, instant)
+        )
         chosen = fitting[: claim.nodes]
         if len(chosen) < claim.nodes:
             return None
@@ -92,7 +101,9 @@ class Oracle:
         return all(self._free(node, look) >= claim.gpus_per_node for look in looks)
 
     def _free(self, node: NodeView, instant: datetime) -> int:
-        taken = sum(count for place, count, span in self.used if place == (node.cluster, node.name) and span.covers(instant))
+        taken = sum(
+            count for place, count, span in self.used if place == (node.cluster, node.name) and span.covers(instant)
+        )
         return node.gpus - len(node.blocked_ordinals) - taken
 
     def _seat_free(self, claim: Claim, instant: datetime) -> bool:

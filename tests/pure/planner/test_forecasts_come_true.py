@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.plan import Forecast, Grant, plan
-from planner.snapshot import LeaseView, Snapshot
-from tests.pure.planner.worlds import snapshots
+from planner.snapshot import Claim, LeaseView, Snapshot
+from tests.builders_planner import a_claim, a_node, a_snapshot, at
+from tests.pure.planner.worlds import LAW, snapshots
 
 ON_TIME = st.sampled_from([None, 1, 2, 4, 7, 12])
 
@@ -49,8 +50,7 @@ class Run:
         self.world = replace(self.world, leases=(*self.world.leases, lease), queue=queue)
 
     def _remember(self, forecast: Forecast) -> None:
-        planned = {"planned_cluster": forecast.cluster or "", "planned_nodes": forecast.nodes}
-        queue = (replace(claim, **planned) if claim.gpr_id == forecast.gpr_id else claim for claim in self.world.queue)
+        queue = (_planned(claim, forecast) if claim.gpr_id == forecast.gpr_id else claim for claim in self.world.queue)
         self.world = replace(self.world, queue=tuple(queue))
 
     def _events(self) -> list[datetime]:
@@ -61,13 +61,28 @@ class Run:
         return lease.until and lease.until + timedelta(seconds=self.world.turnaround_seconds)
 
     def _advance(self, now: datetime) -> None:
-        leases = tuple(lease for lease in self.world.leases if (self._free_again(lease) or datetime.max.replace(tzinfo=now.tzinfo)) > now)
+        ended = {lease.fence for lease in self.world.leases if (end := self._free_again(lease)) and end <= now}
+        leases = tuple(lease for lease in self.world.leases if lease.fence not in ended)
         self.world = replace(self.world, now=now, leases=leases)
 
 
-@settings(max_examples=150)
+def _planned(claim: Claim, forecast: Forecast) -> Claim:
+    return replace(claim, planned_cluster=forecast.cluster or "", planned_nodes=forecast.nodes)
+
+
+@settings(LAW, max_examples=100)
 @given(snapshots(ON_TIME), st.lists(st.integers(0, 40), max_size=4))
 def test_every_claim_starts_exactly_when_its_first_forecast_said(snapshot: Snapshot, idle_looks: list[int]) -> None:
     run = Run(snapshot)
     run.to_the_end(idle_looks)
     assert {name: run.started.get(name) for name in run.promised} == run.promised
+
+
+def test_a_forecast_survives_a_weaker_grant_that_makes_another_node_tighter() -> None:
+    nodes = [a_node("x", gpus=2, shape="T4"), a_node("y", gpus=2, shape="A100")]
+    strong = a_claim("strong", priority=250, not_before=at(600))
+    filler = a_claim("filler", shape="A100")
+    late = a_claim("late", shape="A100", not_before=at(600))
+    run = Run(a_snapshot(*nodes, strong, filler, late))
+    run.to_the_end([300])
+    assert run.started == {"filler": at(0), "strong": at(600), "late": at(600)}

@@ -13,7 +13,7 @@ from planner import timeline
 from planner.plan import Plan, plan, plan_grants
 from planner.snapshot import Claim, NodeView, Snapshot
 from tests.pure.planner.oracle import Oracle, Start
-from tests.pure.planner.worlds import claims, snapshots
+from tests.pure.planner.worlds import LAW, claims, snapshots
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -38,17 +38,21 @@ def _starts(snapshot: Snapshot, found: Plan) -> dict[str, Start | None]:
         nodes = dict.fromkeys(gpu.node for gpu in grant.gpus)
         starts[grant.gpr_id] = Start(snapshot.now, grant.cluster, tuple(nodes))
     for forecast in found.forecasts:
-        known = forecast.starts_at and forecast.cluster
-        starts[forecast.gpr_id] = Start(forecast.starts_at, forecast.cluster, forecast.nodes) if known else None
+        starts[forecast.gpr_id] = (
+            Start(forecast.starts_at, forecast.cluster, forecast.nodes)
+            if forecast.starts_at and forecast.cluster
+            else None
+        )
     return starts
 
 
-@settings(max_examples=400)
+@settings(LAW, max_examples=300)
 @given(snapshots())
 def test_every_start_and_place_is_the_one_that_trying_all_instants_finds(snapshot: Snapshot) -> None:
     assert _starts(snapshot, plan(snapshot)) == Oracle(snapshot).starts()
 
 
+@LAW
 @given(snapshots())
 def test_no_gpu_is_granted_twice_or_while_held_blocked_or_unusable(snapshot: Snapshot) -> None:
     held = {gpu for lease in snapshot.leases for gpu in lease.gpus}
@@ -62,6 +66,7 @@ def test_no_gpu_is_granted_twice_or_while_held_blocked_or_unusable(snapshot: Sna
         assert gpu.ordinal in set(range(node.gpus)) - node.blocked_ordinals
 
 
+@LAW
 @given(snapshots())
 def test_a_gang_is_whole_on_distinct_nodes_of_one_cluster(snapshot: Snapshot) -> None:
     for grant in plan(snapshot).grants:
@@ -70,6 +75,7 @@ def test_a_gang_is_whole_on_distinct_nodes_of_one_cluster(snapshot: Snapshot) ->
         assert list(Counter(gpu.node for gpu in grant.gpus).values()) == [claim.gpus_per_node] * claim.nodes
 
 
+@LAW
 @given(snapshots())
 def test_a_workspace_never_has_two_exclusive_leases(snapshot: Snapshot) -> None:
     busy = {lease.workspace for lease in snapshot.leases if lease.exclusive}
@@ -80,14 +86,16 @@ def test_a_workspace_never_has_two_exclusive_leases(snapshot: Snapshot) -> None:
             busy.add(claim.workspace)
 
 
+@LAW
 @given(snapshots())
 def test_every_claim_is_granted_or_forecast_and_positions_count_up(snapshot: Snapshot) -> None:
     found = plan(snapshot)
-    named = [outcome.gpr_id for outcome in (*found.grants, *found.forecasts)]
+    named = [grant.gpr_id for grant in found.grants] + [forecast.gpr_id for forecast in found.forecasts]
     assert sorted(named) == sorted(_claims(snapshot))
     assert [forecast.position for forecast in found.forecasts] == list(range(1, len(found.forecasts) + 1))
 
 
+@LAW
 @given(snapshots())
 def test_a_forecast_lies_ahead_and_always_has_a_reason(snapshot: Snapshot) -> None:
     for forecast in plan(snapshot).forecasts:
@@ -96,6 +104,7 @@ def test_a_forecast_lies_ahead_and_always_has_a_reason(snapshot: Snapshot) -> No
         assert forecast.reason.text
 
 
+@LAW
 @given(snapshots(), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_makes_no_difference(snapshot: Snapshot, random: Random) -> None:
     shuffled = replace(
@@ -107,6 +116,7 @@ def test_the_order_of_the_input_makes_no_difference(snapshot: Snapshot, random: 
     assert plan(shuffled) == plan(snapshot)
 
 
+@LAW
 @given(snapshots().flatmap(lambda snapshot: st.tuples(st.just(snapshot), claims(99, snapshot.nodes))))
 def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapshot, Claim]) -> None:
     snapshot, newcomer = world
@@ -116,6 +126,7 @@ def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapsh
     assert [forecast for forecast in after.forecasts if forecast.gpr_id != weakest.gpr_id] == list(before.forecasts)
 
 
+@LAW
 @given(snapshots())
 def test_grants_alone_are_the_grants_of_the_whole_plan(snapshot: Snapshot) -> None:
     assert plan_grants(snapshot) == plan(snapshot).grants

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 from tests.builders_planner import NOON, at
 
+LAW = settings(max_examples=75, deadline=None)
 CLUSTERS = ("east", "west")
 MODELS = (("T4", "g4dn", 16), ("A100", "p4d", 40), ("A100", "p4de", 79))
 WORKSPACES = st.sampled_from(["red", "green", "blue"])
@@ -24,13 +26,25 @@ def node_lists(draw: st.DrawFn) -> tuple[NodeView, ...]:
         usable = draw(st.sampled_from([True, True, True, False]))
         cluster = draw(st.sampled_from(CLUSTERS))
         nodes.append(
-            NodeView(cluster, f"n{number}", shape, instance_type, memory, gpus, usable, "" if usable else "not ready", blocked)
+            NodeView(
+                cluster,
+                f"n{number}",
+                shape,
+                instance_type,
+                memory,
+                gpus,
+                usable,
+                "" if usable else "not ready",
+                blocked,
+            )
         )
     return tuple(nodes)
 
 
 @st.composite
-def lease_lists(draw: st.DrawFn, nodes: tuple[NodeView, ...], ends: st.SearchStrategy[int | None]) -> tuple[LeaseView, ...]:
+def lease_lists(
+    draw: st.DrawFn, nodes: tuple[NodeView, ...], ends: st.SearchStrategy[int | None]
+) -> tuple[LeaseView, ...]:
     held = defaultdict(list)
     for node in nodes:
         for ordinal in range(node.gpus):
@@ -41,7 +55,9 @@ def lease_lists(draw: st.DrawFn, nodes: tuple[NodeView, ...], ends: st.SearchStr
         until = draw(ends)
         moment = None if until is None else at(until)
         leases.append(
-            LeaseView(fence, f"lease-{fence}", f"run-{fence}", draw(WORKSPACES), draw(st.booleans()), moment, tuple(gpus))
+            LeaseView(
+                fence, f"lease-{fence}", f"run-{fence}", draw(WORKSPACES), draw(st.booleans()), moment, tuple(gpus)
+            )
         )
     return tuple(leases)
 

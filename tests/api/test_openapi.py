@@ -1,0 +1,59 @@
+"""The served OpenAPI documents. A difference to the kept ones is a decision: write it down with BERTH_WRITE_SNAPSHOTS=1."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from api.app import DIALECTS
+from domain.gpr import Phase
+from tests.api.route_table import ROUTES, filled
+
+if TYPE_CHECKING:
+    from tests.api.api_kit import TheApi
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+NAMES = [dialect.name for dialect in DIALECTS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_the_document_is_the_kept_one(api: TheApi, name: str) -> None:
+    served = (await api.client.get(f"/openapi/{name}.json")).json()
+    path = SNAPSHOTS / f"{name}.json"
+    if os.environ.get("BERTH_WRITE_SNAPSHOTS"):
+        path.write_text(json.dumps(served, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    assert served == json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_reference_leads_somewhere(api: TheApi, name: str) -> None:
+    served = (await api.client.get(f"/openapi/{name}.json")).json()
+    wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(served)))
+    assert wanted <= set(served["components"]["schemas"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_operation_says_who_may_call_it_and_how_it_fails(api: TheApi, name: str) -> None:
+    served = (await api.client.get(f"/openapi/{name}.json")).json()
+    for path, operations in served["paths"].items():
+        for operation in operations.values():
+            assert {"401", "503"} <= operation["responses"].keys()
+            assert ("security" in operation) is (path != "/api/v1/auth")
+            assert operation["description"]
+
+
+@pytest.mark.parametrize("asked", [asked for asked in ROUTES if asked.method == "GET"], ids=str)
+async def test_what_is_served_is_what_the_document_says(api: TheApi, asked: Any) -> None:
+    me = await api.someone(administrator=True)
+    workspace = await api.workspace(me)
+    words = {"workspace": workspace, "gpr": await api.gpr(me, workspace, Phase.ACTIVE)}
+    answer = await api.call("GET", filled(asked.path, **words), me, params=filled(asked.query, **words))
+    document = (await api.client.get("/openapi.json")).json()
+    said = document["paths"][asked.path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    Draft202012Validator({**said, "components": document["components"]}).validate(answer.json())

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import pytest
+
+from planner.plan import Forecast, plan
+from planner.reasons import ReasonCode
+from planner.snapshot import Claim, LeaseView, NodeView
+from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
+
+CENTURY = 100 * 365 * 24 * HOUR
+
+
+def _last_forecast(*things: NodeView | LeaseView | Claim) -> Forecast:
+    return plan(a_snapshot(*things)).forecasts[-1]
+
+
+def test_gpus_held_by_a_lease_are_named_with_its_end() -> None:
+    training = a_lease("training-a", gpus_of("node-1", *range(6)), ends=2 * HOUR + 1195)
+    waiting = _last_forecast(a_node(), training, a_claim(gpus=3, shape="H100"))
+    assert waiting.reason.code is ReasonCode.WAITING_FOR_GPUS
+    assert waiting.reason.text == "waits for 3 x H100 on one node of west, first free 14:20 UTC when training-a ends"
+    assert waiting.starts_at == at(2 * HOUR + 1200)
+
+
+def test_a_stronger_claim_ahead_is_named() -> None:
+    waiting = _last_forecast(a_node(), a_claim("first", gpus=8), a_claim(gpus=8))
+    assert waiting.reason.code is ReasonCode.BEHIND_STRONGER_CLAIMS
+    expected = "waits for 8 x GPU on one node of west, first free 13:00 UTC when first, which goes first, ends"
+    assert waiting.reason.text == expected
+
+
+def test_a_gang_is_spoken_of_as_nodes() -> None:
+    training = a_lease("training-a", gpus_of("node-1", 0), ends=26 * HOUR)
+    waiting = _last_forecast(a_node("node-1"), a_node("node-2"), training, a_claim(gpus=8, nodes=2))
+    expected = "waits for 8 x GPU on each of 2 nodes of west, first free 2026-06-02 14:00 UTC when training-a ends"
+    assert waiting.reason.text == expected
+
+
+def test_a_busy_workspace_is_the_reason_even_when_gpus_are_free() -> None:
+    running = a_lease("run-1", gpus_of("node-1", 0), ends=HOUR, workspace="red", exclusive=True)
+    waiting = _last_forecast(a_node(), running, a_claim(workspace="red", exclusive=True))
+    assert waiting.reason.code is ReasonCode.WORKSPACE_BUSY
+    assert (
+        waiting.reason.text == "waits for its workspace red, which runs one at a time: run-1 holds it until 13:00 UTC"
+    )
+
+
+def test_a_workspace_promised_to_a_stronger_claim_is_busy_too() -> None:
+    first, second = (a_claim(name, workspace="red", exclusive=True) for name in ("first", "second"))
+    waiting = _last_forecast(a_node(), first, second)
+    expected = "waits for its workspace red, which runs one at a time: first goes first, and holds it until 13:00 UTC"
+    assert waiting.reason.text == expected
+
+
+def test_a_claim_that_backs_off_says_until_when() -> None:
+    waiting = _last_forecast(a_node(), a_claim(not_before=at(600)))
+    assert waiting.reason.code is ReasonCode.BACKING_OFF
+    assert waiting.reason.text == "does not start before 12:10 UTC"
+    assert waiting.starts_at == at(600)
+
+
+def test_a_turn_past_the_calendars_end_has_no_date() -> None:
+    queue = [a_claim(f"long-{number}", gpus=8, duration_seconds=40 * CENTURY) for number in range(3)]
+    waiting = _last_forecast(a_node(), *queue)
+    assert waiting.reason.code is ReasonCode.BEYOND_CALENDAR
+    assert waiting.starts_at is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "code", "text"),
+    [
+        (
+            a_claim(clusters=("moon", "mars")),
+            ReasonCode.CLUSTER_UNKNOWN,
+            "no cluster named moon or mars has nodes for Berth",
+        ),
+        (a_claim(shape="B200"), ReasonCode.NO_SUCH_SHAPE, "no node has the GPU B200; there are H100"),
+        (
+            a_claim(instance_type="p4d"),
+            ReasonCode.NO_SUCH_INSTANCE_TYPE,
+            "no node that suits is of type p4d; there are p5.48xlarge",
+        ),
+        (
+            a_claim(memory_gib=141),
+            ReasonCode.NOT_ENOUGH_MEMORY,
+            "asks for GPUs with 141 GiB; the largest that suit have 80",
+        ),
+        (
+            a_claim(gpus=9),
+            ReasonCode.LARGER_THAN_ANY_NODE,
+            "asks for 9 GPUs on one node; the largest that suits has 8",
+        ),
+        (
+            a_claim(gpus=8, nodes=3),
+            ReasonCode.NOT_ENOUGH_NODES,
+            "asks for 3 nodes of one cluster with 8 GPUs each; there are 2",
+        ),
+        (
+            a_claim(excluded_nodes=frozenset({("west", "node-1"), ("west", "node-2")})),
+            ReasonCode.NODES_EXCLUDED,
+            "failed before on node-1 of west, node-2 of west, and too few other nodes suit",
+        ),
+    ],
+)
+def test_what_no_node_can_serve_is_named(claim: Claim, code: ReasonCode, text: str) -> None:
+    hopeless = _last_forecast(a_node("node-1"), a_node("node-2"), claim)
+    assert (hopeless.starts_at, hopeless.reason.code, hopeless.reason.text) == (None, code, text)
+
+
+def test_without_any_node_no_cluster_is_known() -> None:
+    assert _last_forecast(a_claim()).reason.text == "no cluster has nodes for Berth"
+
+
+def test_an_unusable_node_that_is_needed_is_named_with_its_state() -> None:
+    broken = a_node("node-2", usable=False, unusable_reason="quarantined")
+    hopeless = _last_forecast(a_node("node-1"), broken, a_claim(gpus=8, nodes=2))
+    assert hopeless.reason.code is ReasonCode.NODES_UNUSABLE
+    assert hopeless.reason.text == "needs nodes that cannot be used now: node-2 of west (quarantined)"
+
+
+def test_a_cluster_without_any_usable_node_is_unavailable() -> None:
+    away = [a_node(f"node-{number}", usable=False, unusable_reason="cluster away") for number in range(5)]
+    hopeless = _last_forecast(*away, a_node(cluster="east"), a_claim(clusters=("west",)))
+    assert hopeless.reason.code is ReasonCode.CLUSTER_UNAVAILABLE
+    assert hopeless.reason.text.endswith("node-2 of west (cluster away) and 2 more")
+
+
+def test_blocked_gpus_are_counted() -> None:
+    hopeless = _last_forecast(a_node(blocked_ordinals=frozenset({3, 4})), a_claim(gpus=7))
+    assert hopeless.reason.code is ReasonCode.GPUS_BLOCKED
+    assert hopeless.reason.text == "needs GPUs that are unhealthy or used by others: node-1 of west (2 of 8)"
+
+
+def test_a_lease_without_a_known_end_is_named() -> None:
+    notebook = a_lease("notebook", gpus_of("node-1", 0), ends=None)
+    hopeless = _last_forecast(a_node(), notebook, a_claim(gpus=8))
+    assert hopeless.reason.code is ReasonCode.NO_KNOWN_END
+    assert hopeless.reason.text.endswith("held without a known end by notebook on node-1 of west")
+
+
+def test_a_workspace_held_without_a_known_end_gives_no_start() -> None:
+    endless = a_lease("endless", gpus_of("node-1", 0), ends=None, workspace="red", exclusive=True)
+    hopeless = _last_forecast(a_node(), endless, a_claim(workspace="red", exclusive=True))
+    assert hopeless.starts_at is None
+    assert hopeless.reason.code is ReasonCode.NO_KNOWN_END
+    assert "endless has no known end" in hopeless.reason.text
+
+
+def test_every_code_is_lower_case_words() -> None:
+    assert all(code.value.replace("_", "").isalpha() and code.value.islower() for code in ReasonCode)
