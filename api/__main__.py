@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
 import uvicorn
@@ -22,6 +25,9 @@ from ledger.connection import Ledger
 
 log = structlog.get_logger("api")
 
+DRAIN_SECONDS_MAX = 5
+"""How long messages that were just committed may take to leave; the relay takes what is left."""
+
 
 def main() -> int:
     """Read the environment and serve."""
@@ -35,6 +41,18 @@ def main() -> int:
     return 0
 
 
+class Server(uvicorn.Server):
+    """Ends like a function when it is told to stop; the original raises the signal again, and nothing is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT end the serving."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Starts also while the parts behind it are away, and says so."""
     ledger = Ledger(settings.database_url, connections_max=settings.ledger_connections_max)
@@ -45,7 +63,7 @@ async def serve(settings: Settings) -> None:
     app = build_app(Backends(ledger, courier, kubeconfigs), settings.cors_origins)
     log.info("api starts", host=settings.host, port=settings.port, clusters=sorted(connections))
     try:
-        await uvicorn.Server(_server_config(app, settings)).serve()
+        await Server(_server_config(app, settings)).serve()
     finally:
         await _close(courier, kubeconfigs, ledger)
 
@@ -64,8 +82,9 @@ def _server_config(app: object, settings: Settings) -> uvicorn.Config:
 
 
 async def _close(courier: Courier, kubeconfigs: ClusterKubeconfigs, ledger: Ledger) -> None:
-    async with asyncio.timeout(5):
-        await courier.drain()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS_MAX):
+            await courier.drain()
     kubeconfigs.close()
     await ledger.close()
     log.info("api stopped")

@@ -12,27 +12,38 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import httpx
+import pytest
 
-from cli.stack.ports import free_port
+from cli.stack.ports import free_anywhere
+from cli.stack.testing import running_postgres
+from ledger import inventory
 from ledger.access import ensure_administrator
 from ledger.connection import Ledger
+from ledger.migrate import migrate
 from tests.api.api_kit import CAPABILITIES, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from cli.stack.testing import Postgres
 
 START_SECONDS_MAX = 20
 
 
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """One that a test may kill."""
+    with running_postgres() as part:
+        yield part
+
+
 @asynccontextmanager
 async def served(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, asyncio.subprocess.Process]]:
-    port = free_port()
+    port, nobody = free_anywhere(2)
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
-        "TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}",
+        "TEMPORAL_ADDRESS": f"127.0.0.1:{nobody}",
         "BERTH_API_PORT": str(port),
     }
     process = await asyncio.create_subprocess_exec(
@@ -62,8 +73,6 @@ async def answering(client: httpx.AsyncClient) -> None:
 async def test_with_temporal_away_a_request_is_accepted_and_kept_in_the_outbox(database_url: str) -> None:
     ledger, clock = Ledger(database_url), Clock()
     key = await ensure_administrator(ledger, clock())
-    from ledger import inventory  # noqa: PLC0415
-
     async with ledger.transaction() as connection:
         await inventory.register_cluster(connection, "worker-1", CAPABILITIES, clock())
     async with served(database_url) as (client, process):
@@ -91,20 +100,21 @@ async def test_with_temporal_away_a_request_is_accepted_and_kept_in_the_outbox(d
     await ledger.close()
 
 
-async def test_a_ledger_that_is_away_is_said_and_found_again_when_it_is_back(postgres: Postgres, database_url: str) -> None:
-    ledger = Ledger(database_url)
+async def test_a_ledger_that_is_away_is_said_and_found_again_when_it_is_back(own_postgres: Postgres) -> None:
+    ledger = Ledger(own_postgres.url)
+    await migrate(ledger)
     key = await ensure_administrator(ledger, Clock()())
     await ledger.close()
-    async with served(database_url) as (client, _):
+    async with served(own_postgres.url) as (client, _):
         client.headers["Authorization"] = f"Bearer {key}"
         assert (await client.get("/berth/v1/gprs")).status_code == 200
-        postgres.kill()
+        own_postgres.kill()
         try:
             assert (await client.get("/berth/v1/gprs")).status_code == 503
             await asyncio.sleep(1.1)
             assert (await client.get("/readyz")).status_code == 503
         finally:
-            postgres.start()
+            own_postgres.start()
         await asyncio.sleep(1.1)
         assert (await client.get("/berth/v1/gprs")).status_code == 200
         assert (await client.get("/readyz")).status_code == 200

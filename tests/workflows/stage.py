@@ -11,7 +11,8 @@ from uuid import UUID
 from temporalio.client import WorkflowExecutionStatus
 
 from arbitration.arbiter_pass import run_pass
-from clusters.capacity import read_tokens
+from clusters.capacity import read_tokens, remove_tokens
+from clusters.inventory import observe_nodes
 from clusters.tenancy import apply_tenancy, delete_tenancy
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
@@ -79,13 +80,21 @@ class Stage:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for handle in self._started:
+        await self.courier.drain()
+        for handle in [*self._started, *await self._started_by_messages()]:
             if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
                 await handle.terminate("the test is over")
-        await self.courier.drain()
         await self._stack.aclose()
         for tenancy in self._tenancies:
             delete_tenancy(self.cluster, tenancy.tenant, tenancy.namespaces)
+        for node in observe_nodes(self.cluster):
+            for key in node.tokens:
+                remove_tokens(self.cluster, key, [node.name])
+
+    async def _started_by_messages(self) -> list[WorkflowHandle[Any, Any]]:
+        client = self.environment.client
+        running = client.list_workflows("ExecutionStatus = 'Running'")
+        return [client.get_workflow_handle(one.id, run_id=one.run_id) async for one in running]
 
     async def a_workspace(self, **changes: object) -> UUID:
         """A ready workspace that exists in the cluster too."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
@@ -9,19 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner import timeline
 from planner.plan import Plan, plan, plan_grants
 from planner.snapshot import Claim, NodeView, Snapshot
 from tests.pure.planner.oracle import Oracle, Start
 from tests.pure.planner.worlds import LAW, claims, snapshots
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_pages() -> Iterator[None]:
-    """Small worlds have few changes, and are to turn pages all the same."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "PAGE_CHANGES_MAX", 3)
-        yield
+pytestmark = pytest.mark.usefixtures("small_pages")
 
 
 def _claims(snapshot: Snapshot) -> dict[str, Claim]:

@@ -82,6 +82,13 @@ def test_a_node_that_failed_the_claim_is_left_out() -> None:
     assert _grant(a_node("node-1"), a_node("node-2"), claim).gpus == gpus_of("node-2", 0)
 
 
+def test_the_wait_of_a_claim_that_may_not_use_a_node_is_not_the_wait_of_others() -> None:
+    busy = a_lease("busy", gpus_of("node-2", *range(8)), ends=60)
+    picky = a_claim("picky", gpus=8, priority=250, excluded_nodes=frozenset({("west", "node-1")}))
+    found = _plan(a_node("node-1"), a_node("node-2"), busy, picky, a_claim("other", gpus=8))
+    assert [grant.gpr_id for grant in found.grants] == ["other"]
+
+
 def test_priority_goes_before_the_order_of_submission() -> None:
     found = _plan(a_node(), a_claim("early", gpus=8), a_claim("urgent", gpus=8, priority=250))
     assert [grant.gpr_id for grant in found.grants] == ["urgent"]

@@ -1,42 +1,74 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.steps import Steps
-from planner.timeline import PAGE_CHANGES_MAX, Timeline
+from planner.timeline import Need, Timeline
 from tests.pure.planner.worlds import LAW
 
+pytestmark = pytest.mark.usefixtures("small_pages")
 NODES = 3
-RESERVATIONS = st.lists(st.tuples(st.integers(0, NODES - 1), st.integers(0, 300), st.integers(1, 60)), max_size=150)
+RESERVATIONS = st.lists(
+    st.tuples(st.integers(0, NODES - 1), st.integers(0, 60), st.integers(1, 20)), min_size=5, max_size=60
+)
 
 
 def _reserve_what_fits(reservations: list[tuple[int, int, int]]) -> tuple[list[Steps], Timeline]:
     nodes = [Steps(4) for _ in range(NODES)]
     timeline = Timeline(nodes)
-    for rank, start, length in reservations:
-        if nodes[rank].fits(start, 1, length):
-            nodes[rank].take(start, start + length, 1)
-            timeline.take(rank, start, start + length, 1)
+    for reservation in reservations:
+        _reserve(nodes, timeline, reservation)
     return nodes, timeline
 
 
+def _reserve(nodes: list[Steps], timeline: Timeline, reservation: tuple[int, int, int]) -> None:
+    rank, start, length = reservation
+    if nodes[rank].fits(start, 1, length):
+        nodes[rank].take(start, start + length, 1)
+        timeline.take(rank, start, start + length, 1)
+
+
 @LAW
-@given(RESERVATIONS, st.integers(0, 400))
+@given(RESERVATIONS, st.integers(0, 90))
 def test_the_pages_tell_the_same_as_the_nodes(reservations: list[tuple[int, int, int]], instant: int) -> None:
     nodes, timeline = _reserve_what_fits(reservations)
     assert list(timeline.free_at(instant)) == [steps.at(instant) for steps in nodes]
 
 
 @LAW
-@given(RESERVATIONS, st.integers(0, 400))
+@given(RESERVATIONS, st.integers(0, 90))
 def test_a_timeline_made_afterwards_is_the_same(reservations: list[tuple[int, int, int]], instant: int) -> None:
     nodes, timeline = _reserve_what_fits(reservations)
     assert Timeline(nodes).free_at(instant) == timeline.free_at(instant)
 
 
+@LAW
+@given(RESERVATIONS, st.integers(1, 4), st.integers(1, 20))
+def test_no_beginning_of_a_fit_is_missed_while_gpus_are_taken(
+    reservations: list[tuple[int, int, int]], gpus: int, stay: int
+) -> None:
+    nodes, timeline = _reserve_what_fits([])
+    for rank, start, length in reservations:
+        found = set(timeline.openings(start, 90, Need(gpus, stay)))
+        assert all(nodes[rank].fits(when, gpus, stay) for when, rank in found)
+        assert {opening for opening in _beginnings(nodes, gpus, stay) if opening[0] > start} <= found
+        _reserve(nodes, timeline, (rank, start, length))
+
+
+def _beginnings(nodes: list[Steps], gpus: int, stay: int) -> set[tuple[int, int]]:
+    """The instants at which a node fits that did not fit just before."""
+    ends = ((when, rank) for rank, steps in enumerate(nodes) for when in steps.times[1:])
+    return {(when, rank) for when, rank in ends if _begins(nodes[rank], when, gpus, stay)}
+
+
+def _begins(steps: Steps, when: int, gpus: int, stay: int) -> bool:
+    return steps.fits(when, gpus, stay) and not steps.fits(when - 1, gpus, stay)
+
+
 def test_a_page_that_one_instant_fills_is_not_divided() -> None:
-    nodes = [Steps(1) for _ in range(PAGE_CHANGES_MAX + 5)]
+    nodes = [Steps(1) for _ in range(10)]
     timeline = Timeline(nodes)
     for rank in range(len(nodes)):
         timeline.take(rank, 0, 10, 1)

@@ -1,0 +1,123 @@
+"""The reconciler: what drifted apart between ledger, Temporal and cluster is put right, and nothing else is touched."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from clusters.capacity import read_tokens, remove_tokens, write_tokens
+from domain.gpr import EndCause, Phase
+from domain.hardware import NodeState
+from domain.identifiers import gpr_workflow_id, reconcile_schedule_id, token_key
+from ledger import inventory
+from ledger import lifecycle as moves
+from tests.builders import a_gpr, now
+from tests.workflows.stage import Stage
+from workflows.gpr import GprWorkflow
+from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from workflows.signatures import Repairs
+
+POD_THAT_STAYS = {
+    "metadata": {"name": "stays", "annotations": {"kwok.berth.io/hold-delete": "true"}},
+    "spec": {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "main", "image": "busybox", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+    },
+}
+
+
+async def test_tokens_that_vanished_under_an_active_lease_are_written_again(stage: Stage) -> None:
+    key, node = await active_lease(stage)
+    await asyncio.to_thread(remove_tokens, stage.cluster, key, [node])
+    assert "missing token" in (await reconciled(stage)).mended[0]
+    assert await asyncio.to_thread(read_tokens, stage.cluster, key, [node]) == {node: 1}
+
+
+async def test_tokens_that_no_lease_stands_behind_are_taken(stage: Stage) -> None:
+    stray = token_key("nobody-0123456789")
+    await asyncio.to_thread(write_tokens, stage.cluster, stray, {"h100-b": 2})
+    assert "no open lease" in (await reconciled(stage)).mended[0]
+    assert await asyncio.to_thread(read_tokens, stage.cluster, stray, ["h100-b"]) == {"h100-b": 0}
+
+
+async def test_where_nothing_drifted_nothing_is_mended(stage: Stage) -> None:
+    await active_lease(stage)
+    assert (await reconciled(stage)).mended == []
+
+
+async def test_a_pod_that_does_not_end_quarantines_its_node_until_it_is_gone(stage: Stage) -> None:
+    workspace = await stage.a_workspace()
+    gpr_id = await stage.a_granted_gpr(workspace, shape="Tesla-T4", duration_seconds=86_400)
+    lifecycle = await start_in_real_time(stage, gpr_id)
+    pod = await running_pod(stage, workspace)
+    async with stage.ledger.transaction() as connection:
+        released, _ = await moves.end_for_user(connection, gpr_id, EndCause.EARLY_RELEASE, now(), "somebody")
+    await lifecycle.signal(GprWorkflow.release, released)
+    assert await lifecycle.result() == Phase.RELEASED
+    [node] = {gpu.node for gpu in (await stage.gpr(gpr_id)).gpus}
+    assert await state_of(stage, node) is NodeState.QUARANTINED
+    assert (await reconciled(stage)).mended == []
+    await asyncio.to_thread(stage.cluster.merge, pod, {"metadata": {"annotations": {"kwok.berth.io/hold-delete": None}}})
+    while stage.cluster.find(pod):
+        await asyncio.sleep(0.1)
+    assert "quarantine is lifted" in (await reconciled(stage)).mended[0]
+    assert await state_of(stage, node) is NodeState.READY
+    await stage.assert_nothing_left(workspace)
+
+
+async def test_a_lifecycle_that_does_not_run_is_started(stage: Stage) -> None:
+    gpr_id = await a_gpr(stage.ledger, await stage.a_workspace(), gpus_per_node=64)
+    repairs: Repairs = await (
+        await stage.start_workflow(ReconcileLedgerWorkflow.run, "", reconcile_schedule_id("ledger"))
+    ).result()
+    assert any(str(gpr_id) in line for line in repairs.mended)
+    await stage.courier.drain()
+    lifecycle = stage.environment.client.get_workflow_handle(gpr_workflow_id(gpr_id))
+    assert (await lifecycle.describe()).workflow_type == "Gpr"
+    await lifecycle.terminate("the test is over")
+
+
+async def active_lease(stage: Stage) -> tuple[str, str]:
+    """Token key and node of a lease that is active."""
+    workspace = await stage.a_workspace()
+    gpr_id = await stage.a_granted_gpr(workspace, duration_seconds=86_400)
+    await start_in_real_time(stage, gpr_id)
+    tenancy = await stage.tenancy(workspace)
+    return token_key(tenancy.tenant), (await stage.gpr(gpr_id)).gpus[0].node
+
+
+async def start_in_real_time(stage: Stage, gpr_id: UUID):  # noqa: ANN201 - a workflow handle
+    with stage.environment.with_time_skipping_disabled():
+        lifecycle = await stage.start(gpr_id)
+    while (await stage.gpr(gpr_id)).phase is not Phase.ACTIVE:
+        await asyncio.sleep(0.05)
+    return lifecycle
+
+
+async def reconciled(stage: Stage) -> Repairs:
+    lifecycle = await stage.start_workflow(
+        ReconcileClusterWorkflow.run, stage.cluster.name, reconcile_schedule_id(f"{stage.cluster.name}-{id(stage)}")
+    )
+    repairs: Repairs = await lifecycle.result()
+    return repairs
+
+
+async def state_of(stage: Stage, node: str) -> NodeState:
+    async with stage.ledger.reading() as connection:
+        [found] = [one for one in await inventory.nodes(connection) if one.name == node]
+    return found.state
+
+
+async def running_pod(stage: Stage, workspace: UUID) -> str:
+    namespace = (await stage.tenancy(workspace)).namespaces[0]
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    await asyncio.to_thread(stage.cluster.create, pods, POD_THAT_STAYS)
+    while (await asyncio.to_thread(stage.cluster.get, f"{pods}/stays"))["status"].get("phase") != "Running":
+        await asyncio.sleep(0.1)
+    return f"{pods}/stays"
+
+
