@@ -110,9 +110,9 @@ class RealClusterReconciling(ClusterReconciling):
             async with self._ledger.transaction() as connection:
                 await leases.release_left_behind(connection, self._cluster.name, part, now)
                 await inventory.lift_quarantine(connection, self._cluster.name, part.node, now)
-                message = await outbox.put(connection, kick_arbiter())
-            self._courier.deliver_soon([message])
             mended.append(f"{part.node} is free again: its quarantine is lifted")
+        if mended:
+            await self.observe(now)  # the nodes without our taint, and a new plan
         return mended
 
     async def _say(self, mended: list[str], now: datetime) -> None:
