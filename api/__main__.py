@@ -60,7 +60,8 @@ async def serve(settings: Settings) -> None:
     courier = Courier(ledger, temporal)
     connections = {name: ClusterConnection.from_kubeconfig(name, path) for name, path in settings.kubeconfigs.items()}
     kubeconfigs = ClusterKubeconfigs(connections)
-    app = build_app(Backends(ledger, courier, kubeconfigs), settings.cors_origins)
+    backends = Backends(ledger, courier, kubeconfigs, ready_seconds=settings.ready_seconds)
+    app = build_app(backends, settings.cors_origins)
     log.info("api starts", host=settings.host, port=settings.port, clusters=sorted(connections))
     try:
         await Server(_server_config(app, settings)).serve()

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Comma-joined origins whose pages may call this API; none by default."""
     ledger_connections_max: int = Field(20, ge=1, le=1000, validation_alias="BERTH_API_LEDGER_CONNECTIONS")
     """Connections to the ledger that this process keeps at most."""
+    ready_seconds: float = Field(15.0, ge=0, validation_alias="BERTH_API_READY_SECONDS")
+    """How long the request for a new workspace, durable at once, waits for it to be made."""
     shutdown_seconds: int = Field(20, ge=0, validation_alias="BERTH_API_SHUTDOWN_SECONDS")
     """How long requests under way may take to end once the process is told to stop."""
 

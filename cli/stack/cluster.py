@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from cli.stack.control_plane import API_SERVER, CONTROLLERS, ETCD, KWOK, SCHEDULER
 from cli.stack.failures import StackError
+from cli.stack.nodes import NOT_READY
 from cli.stack.probe import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cli.stack.control_plane import ControlPlane
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR = "admin"
 USERS = (ADMINISTRATOR, CONTROLLERS, SCHEDULER, KWOK)
-NODES_READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
+ACCEPTED = (HTTPStatus.CREATED, HTTPStatus.CONFLICT)
 NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 LOG_LINE = "2026-01-01T00:00:00.000000000Z stdout F This pod is simulated by kwok: nothing runs in it.\n"
 
@@ -109,11 +111,12 @@ class Cluster:
     def add_node(self, node: GpuNode) -> None:
         """Add a simulated node and wait until it is Ready; one that exists is left as it is."""
         self._create(node)
-        self.await_nodes()
+        self.await_nodes([node])
 
-    def await_nodes(self) -> None:
-        """Wait until every node is Ready."""
-        self._await(self._nodes_are_ready, "has nodes that are not Ready")
+    def await_nodes(self, nodes: Sequence[GpuNode] | None = None) -> None:
+        """Wait until these nodes are Ready, by default the cluster's own; not for one that is kept NotReady."""
+        names = {node.name for node in (self.nodes if nodes is None else nodes)}
+        self._await(lambda: names <= self._settled_nodes(), "has nodes that do not get Ready")
 
     def kubeconfig_as(self, user: str, groups: Sequence[str] = ()) -> Path:
         """A kubeconfig for another user, by certificate: what RBAC gives that user, and no more."""
@@ -122,9 +125,10 @@ class Cluster:
         return self._write_kubeconfig(f"user-{user}", identity)
 
     def _create(self, node: GpuNode) -> None:
-        answer = self.api.request("POST", "/api/v1/nodes", node.manifest)
-        if answer.status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
-            raise StackError(f"{self.name} refused node {node.name}", detail=answer.body.decode(errors="replace"))
+        self._await(lambda: self._has(node), f"does not take node {node.name}")
+
+    def _has(self, node: GpuNode) -> bool:
+        return self.api.request("POST", "/api/v1/nodes", node.manifest).status in ACCEPTED
 
     def _forget_leases(self) -> None:
         """A kwok that died still holds its nodes' leases; without this the next one would wait for their end."""
@@ -137,17 +141,19 @@ class Cluster:
     def _accepts_pods(self) -> bool:
         return self.api.answers("/api/v1/namespaces/default/serviceaccounts/default")
 
-    def _nodes_are_ready(self) -> bool:
+    def _settled_nodes(self) -> set[str]:
         # from the API server's memory: asked often, and a moment old is good enough
-        items = self.api.request("GET", "/api/v1/nodes?resourceVersion=0").json()["items"]
-        return len(items) >= len(self.nodes) and all(_is_ready(node) for node in items)
+        items = self.api.request("GET", "/api/v1/nodes?resourceVersion=0").json().get("items", [])
+        return {node["metadata"]["name"] for node in items if _is_ready(node) or _is_kept_not_ready(node)}
 
-    def _await(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + NODES_READY_SECONDS_MAX
-        while not condition():
+    def _await(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not _holds(condition):
             if time.monotonic() > deadline:
-                log = self.roster.log(f"{self.name}.{KWOK}")
-                raise StackError(f"{self.name} {what} after {NODES_READY_SECONDS_MAX:.0f} s", mend=f"read {log}")
+                log = self.roster.log(f"{self.name}.{API_SERVER}")
+                raise StackError(
+                    f"{self.name} {what}, for {READY_SECONDS_MAX:.0f} s", mend=f"read {log} and those beside it"
+                )
             time.sleep(POLL_SECONDS)
 
     def _stop_component(self, component: str) -> None:
@@ -215,9 +221,21 @@ class Cluster:
         return [options, logs]
 
 
+def _holds(condition: Callable[[], bool]) -> bool:
+    """An API server that only just started may still refuse a request now and then."""
+    try:
+        return condition()
+    except StackError:
+        return False
+
+
 def _is_ready(node: dict[str, Any]) -> bool:
     conditions = node["status"].get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _is_kept_not_ready(node: dict[str, Any]) -> bool:
+    return NOT_READY in node["metadata"].get("annotations", {})
 
 
 def _base64(file: Path) -> str:

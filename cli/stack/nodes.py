@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FLEET = DEVCLUSTER / "nodes.yaml"
 SIMULATED = {"kwok.x-k8s.io/node": "fake"}
 """The annotation by which kwok knows its nodes; a real node may stand beside them."""
+NOT_READY = "kwok.berth.io/not-ready"
+"""The annotation that keeps a simulated node NotReady."""
 PODS_MAX = 110
 
 

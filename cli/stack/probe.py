@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from cli.stack.failures import StackError
+
 TIMEOUT_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 
@@ -41,13 +43,13 @@ class Endpoint:
         """Whether GET says 200; False on anything else, refusal included."""
         try:
             return self.request("GET", path, timeout_seconds=PROBE_SECONDS).status == http.client.OK
-        except (OSError, http.client.HTTPException):
+        except StackError:
             return False
 
     def request(
         self, method: str, path: str, body: object = None, *, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> Answer:
-        """One request on a connection of its own."""
+        """One request on a connection of its own; StackError when there is no answer."""
         connection = self._connect(timeout_seconds)
         try:
             headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -55,6 +57,8 @@ class Endpoint:
             connection.request(method, path, data, headers | {"Content-Type": "application/json"})
             response = connection.getresponse()
             return Answer(response.status, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise StackError(f"{self.url} does not answer: {error}") from error
         finally:
             connection.close()
 

@@ -5,7 +5,6 @@ Owns the server's settings that Berth needs; speaks to it only to ask whether it
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import sys
@@ -128,7 +127,7 @@ class Temporal:
         path = f"/cluster/namespaces/{NAMESPACE}/search-attributes"
         try:
             answer = self._http.request("GET", path, timeout_seconds=PROBE_SECONDS)
-        except (OSError, http.client.HTTPException):
+        except StackError:
             return False
         return answer.status == HTTPStatus.OK and SEARCH_ATTRIBUTES.keys() <= answer.json()["customAttributes"].keys()
 

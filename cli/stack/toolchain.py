@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 PART = "Kubernetes binaries"
 GIVEN = "BERTH_DEVCLUSTER_BIN"
-TOOLS = ("server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubectl", "kubelet")
+TOOLS = ("server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubectl")
+NODE_TOOLS = ("kubelet", "deviceplugin", "pause")
+"""What a real node needs besides; a folder that a user gives may lack them."""
 VERSION = "v1.36.3"
 VERSION_FLAGS = {
     # unstamped, the server calls itself v0.0.0-master and clients warn or refuse
@@ -57,13 +59,14 @@ def place() -> Path:
 
 def fingerprint() -> str:
     """Changes with everything that changes the binaries."""
-    content = [(folders.DEVCLUSTER / name).read_bytes() for name in ("go.mod", "go.sum")]
+    sources = [folders.DEVCLUSTER / "go.mod", folders.DEVCLUSTER / "go.sum", *sorted(folders.DEVCLUSTER.rglob("*.go"))]
+    content = [file.read_bytes() for file in sources]
     machine = f"{sys.platform} {platform.machine()} {LINK_FLAGS}"
     return hashlib.sha256(b"\0".join([*content, machine.encode()])).hexdigest()[:16]
 
 
 def _checked(folder: Path) -> Path:
-    missing = [tool for tool in TOOLS if tool != "kubelet" and not (folder / tool).exists()]
+    missing = [tool for tool in TOOLS if not (folder / tool).exists()]
     if missing:
         raise StackError(f"{GIVEN}={folder} lacks {', '.join(missing)}", mend=f"unset {GIVEN}, and they are built")
     return folder

@@ -45,6 +45,7 @@ async def served(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, as
         "DATABASE_URL": database_url,
         "TEMPORAL_ADDRESS": f"127.0.0.1:{nobody}",
         "BERTH_API_PORT": str(port),
+        "BERTH_API_READY_SECONDS": "3",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "api", env=environment, stderr=asyncio.subprocess.PIPE

@@ -95,6 +95,7 @@ def test_a_held_pod_stays_terminating_until_the_annotation_goes(own_cluster: Clu
 def test_a_node_is_not_ready_while_annotated(own_cluster: Cluster) -> None:
     annotate(own_cluster, "/api/v1/nodes/gpu-2", "not-ready", "unplugged")
     eventually(lambda: ready_status(own_cluster, "gpu-2") == "False")
+    own_cluster.start()
     annotate(own_cluster, "/api/v1/nodes/gpu-2", "not-ready", None)
     eventually(lambda: ready_status(own_cluster, "gpu-2") == "True")
 

@@ -1,0 +1,70 @@
+"""Whether everything is free: nothing held in the ledger, nothing written on a node, nothing left of a workspace."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.system.witness import tokens_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tests.system.installation import Installation
+
+LOOK_SECONDS = 0.1
+WORKSPACE_LABEL = "berth.io/workspace"
+FENCE_LABEL = "berth.io/fence"
+
+
+def until(claim: Callable[[], Any], what: str, seconds_max: float) -> Any:
+    """The first answer that is true; an AssertionError that names it when none comes in time."""
+    deadline = time.monotonic() + seconds_max
+    while not (answer := claim()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds_max} s"
+        time.sleep(LOOK_SECONDS)
+    return answer
+
+
+def left_in_ledger(installation: Installation) -> list[str]:
+    """What is still held, live or undelivered."""
+    tables = installation.tables
+    left = {
+        "open leases": "lease where released_at is null",
+        "GPUs of leases": "lease_gpu where released_at is null",
+        "live Gprs": "gpr where phase in ('queued', 'provisioning', 'active', 'releasing')",
+        "messages for Temporal": "outbox where delivered_at is null",
+        "quarantined nodes": "node where quarantined_at is not null",
+    }
+    counts = {what: tables.count(condition) for what, condition in left.items()}
+    return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def left_on_nodes(installation: Installation) -> list[str]:
+    """Tokens that are still on nodes."""
+    return [
+        f"{cluster.name}/{node['metadata']['name']}: {tokens_of(node)}"
+        for cluster in installation.clusters()
+        for node in cluster.items("/api/v1/nodes")
+        if tokens_of(node)
+    ]
+
+
+def left_in_namespaces(installation: Installation, namespaces: Collection[str]) -> list[str]:
+    """GPU pods of workspaces, and Secrets that kubeconfigs of leases were bound to."""
+    return [
+        f"{cluster.name}/{found['metadata']['namespace']}: {kind} {found['metadata']['name']}"
+        for cluster in installation.clusters()
+        for kind, query in (("pods", {}), ("secrets", {"labelSelector": FENCE_LABEL}))
+        for found in cluster.items(f"/api/v1/{kind}", **query)
+        if found["metadata"]["namespace"] in namespaces
+    ]
+
+
+def workspace_namespaces(installation: Installation) -> list[str]:
+    """Namespaces that Berth made and that are there."""
+    return [
+        f"{cluster.name}/{found['metadata']['name']}"
+        for cluster in installation.clusters()
+        for found in cluster.items("/api/v1/namespaces", labelSelector=WORKSPACE_LABEL)
+    ]
