@@ -17,6 +17,7 @@ from cli.gpr_search import find_gpr
 from cli.gpr_view import event_table, gpr_panel, gpr_table, notice_table, sentence
 from cli.gpr_viewer import Viewer
 from cli.options import IdempotencyKey
+from cli.shapes import full_shape
 from cli.terminal import Terminal, at_terminal
 from cli.watching import Watch
 from domain.durations import parse_duration
@@ -52,17 +53,19 @@ def create(  # noqa: PLR0913 - one argument for each option
     duration: Duration,
     gpus: Annotated[int, typer.Option("--gpus", "-g", min=1, help="On each node.")] = 1,
     nodes: Annotated[int, typer.Option("--nodes", "-n", min=1, help="All of them or none.")] = 1,
-    shape: Annotated[str, typer.Option(help="GPU product, as `berth nodes` names it.")] = "",
+    shape: Annotated[str, typer.Option(help="GPU product, or a part of its name that only it has.")] = "",
     instance_type: Annotated[str, typer.Option(help="Node type, as `berth nodes` names it.")] = "",
     memory: Annotated[int, typer.Option(min=0, help="GiB that each GPU has at least.")] = 0,
     priority: Priority = None,
     cluster: Annotated[list[str] | None, typer.Option(help="Only there; may be repeated, best first.")] = None,
     requeue: Annotated[bool, typer.Option(help="Queue again when provisioning fails.")] = True,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it is active.")] = False,
+    timeout: Annotated[str, typer.Option(help="Follow it no longer than this, as in 10m; exit code 6.")] = "",
     idempotency_key: IdempotencyKey = "",
 ) -> None:
     """Ask for GPUs."""
     parse_duration(duration)
+    patience = parse_duration(timeout) if timeout else None
     wanted = NewGpr(
         workspace=workspace,
         name=name,
@@ -70,7 +73,7 @@ def create(  # noqa: PLR0913 - one argument for each option
         nodes=nodes,
         gpus_per_node=gpus,
         priority=priority,
-        shape=shape,
+        shape=full_shape(shape, terminal.client.nodes()) if shape else "",
         instance_type=instance_type,
         memory_gib=memory,
         clusters=cluster or (),
@@ -78,7 +81,7 @@ def create(  # noqa: PLR0913 - one argument for each option
     )
     gpr = terminal.client.submit(wanted, idempotency_key=idempotency_key)
     if watch:
-        _follow(terminal, gpr, Until.ACTIVE, None)
+        _follow(terminal, gpr, Until.ACTIVE, patience)
     else:
         terminal.screen.show(gpr, gpr_panel(gpr, terminal.clock.now()))
 

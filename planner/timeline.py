@@ -136,6 +136,6 @@ class _Page:
         """Takes away all from that instant on, as a page of its own."""
         first = bisect_left(self.changes, (instant,))
         rest = _Page(instant, self.free_at(instant), self.changes[first:])
-        rest._barren.update(self._barren)
+        rest._barren.update({g: 0 for g in self._barren})
         del self.changes[first:]
         return rest

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from cli.client import Gpr
 from cli.invocation import command
 from cli.servers import TEMPORAL_UI
-from cli.stack.stack import KEY_FILE, Stack
+from cli.stack.stack import DEFAULT, KEY_FILE, Stack
 from cli.stack.temporal import NAMESPACE
 from domain.identifiers import gpr_workflow_id
 
@@ -39,13 +38,11 @@ class Summary:
 
     def picture(self) -> RenderableType:
         """For people."""
-        facts = Table.grid(padding=(0, 2))
-        facts.add_column(style="bold", no_wrap=True)
-        facts.add_column(overflow="fold")
-        for name, text in (*self._key(), *self._urls(), ("kubectl", str(self._stack.kubectl()))):
-            facts.add_row(name, Text(text))
+        facts = [*self._key(), *self._urls(), ("kubectl", str(self._stack.kubectl()))]
+        width = max(len(name) for name, _ in facts)
+        lines = [Text.assemble((name.ljust(width + 2), "bold"), text) for name, text in facts]
         title = Text(f"\nBerth is up: stack {self._stack.name!r} in {self._stack.folder}\n", "bold green")
-        return Group(title, facts, Text("\nTry next\n", "bold"), *map(_indented, self._next()))
+        return Group(title, *lines, Text("\nTry next\n", "bold"), *map(_indented, self._next()))
 
     def _key(self) -> Iterator[tuple[str, str]]:
         file = self._stack.folder / KEY_FILE
@@ -67,6 +64,8 @@ class Summary:
 
     def _next(self) -> Iterator[str]:
         berth = command()
+        if self._stack.name != DEFAULT:
+            yield f"export BERTH_STACK={self._stack.name}"
         if self.gpr:
             workspace, shape = self.gpr.workspace, self.gpr.shape
             yield f"{berth} gpr create train -w {workspace} --shape {shape} -d 10m --watch"

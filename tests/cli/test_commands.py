@@ -132,7 +132,7 @@ def test_a_gpr_is_asked_for_with_everything_that_was_said() -> None:
         "duration": "1h30m",
         "gpus_per_node": 8,
         "nodes": 2,
-        "shape": "H100",
+        "shape": "NVIDIA-H100-80GB-HBM3",
         "instance_type": "",
         "memory_gib": 80,
         "priority": 250,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.system.installation import Installation
+    from tests.system.operators_window import Sight
     from tests.system.scene import Record
 
 EXPIRED = ("r1", "b2", "r2", "b1")
@@ -170,6 +171,6 @@ def test_nobody_who_looked_all_the_time_saw_anything_held_twice(installation: In
     assert writes_beside_leases(installation) == []
 
 
-def _all_closed(window: OperatorsWindow, query: str) -> list[object]:
+def _all_closed(window: OperatorsWindow, query: str) -> list[Sight]:
     listed = window.listed(query)
     return listed if len(listed) == len(WISHES) and all(one.status != "running" for one in listed) else []

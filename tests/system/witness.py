@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Self
 
-from clusters.failures import BerthFailure
+from domain.failures import BerthFailure
 from tests.system.tables import TablesAway
 
 if TYPE_CHECKING:
@@ -31,27 +31,27 @@ OPEN_GPUS = """
 """
 
 
-class Witness(threading.Thread):
+class Witness:
     """Looks until it is told to stop. `complaints` says what was wrong, `looks` how often each truth was seen."""
 
     def __init__(self, installation: Installation) -> None:
-        super().__init__(name="witness", daemon=True)
         self.complaints: list[str] = []
         self.looks: Counter[str] = Counter()
         self.gaps: Counter[str] = Counter()
         self._installation = installation
-        self._stop = threading.Event()
+        self._over = threading.Event()
+        self._watching = threading.Thread(target=self._watch, name="witness", daemon=True)
 
     def __enter__(self) -> Self:
-        self.start()
+        self._watching.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self.join()
+        self._over.set()
+        self._watching.join()
 
-    def run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
             self._look("ledger", self._look_at_ledger)
             for cluster in self._installation.clusters():
                 self._look(cluster.name, lambda cluster=cluster: complaints_about(cluster))

@@ -11,8 +11,9 @@ from tests.pure.planner.worlds import LAW
 pytestmark = pytest.mark.usefixtures("small_pages")
 NODES = 3
 RESERVATIONS = st.lists(
-    st.tuples(st.integers(0, NODES - 1), st.integers(0, 60), st.integers(1, 20)), min_size=5, max_size=60
+    st.tuples(st.integers(0, NODES - 1), st.integers(0, 60), st.integers(1, 20)), min_size=15, max_size=60
 )
+NEEDS = [Need(gpus, stay) for gpus in (1, 3, 4) for stay in (2, 6, 15)]
 
 
 def _reserve_what_fits(reservations: list[tuple[int, int, int]]) -> tuple[list[Steps], Timeline]:
@@ -45,26 +46,26 @@ def test_a_timeline_made_afterwards_is_the_same(reservations: list[tuple[int, in
 
 
 @LAW
-@given(RESERVATIONS, st.integers(1, 4), st.integers(1, 20))
-def test_no_beginning_of_a_fit_is_missed_while_gpus_are_taken(
-    reservations: list[tuple[int, int, int]], gpus: int, stay: int
-) -> None:
+@given(RESERVATIONS)
+def test_no_beginning_of_a_fit_is_missed_while_gpus_are_taken(reservations: list[tuple[int, int, int]]) -> None:
     nodes, timeline = _reserve_what_fits([])
-    for rank, start, length in reservations:
-        found = set(timeline.openings(start, 90, Need(gpus, stay)))
-        assert all(nodes[rank].fits(when, gpus, stay) for when, rank in found)
-        assert {opening for opening in _beginnings(nodes, gpus, stay) if opening[0] > start} <= found
-        _reserve(nodes, timeline, (rank, start, length))
+    for reservation in reservations:
+        for need in NEEDS:
+            found = set(timeline.openings(0, 90, need))
+            assert all(nodes[rank].fits(when, need.gpus, need.stay) for when, rank in found)
+            assert _beginnings(nodes, need) <= found
+        assert set(timeline.openings(reservation[1], 90, NEEDS[0])) <= set(timeline.openings(0, 90, NEEDS[0]))
+        _reserve(nodes, timeline, reservation)
 
 
-def _beginnings(nodes: list[Steps], gpus: int, stay: int) -> set[tuple[int, int]]:
+def _beginnings(nodes: list[Steps], need: Need) -> set[tuple[int, int]]:
     """The instants at which a node fits that did not fit just before."""
     ends = ((when, rank) for rank, steps in enumerate(nodes) for when in steps.times[1:])
-    return {(when, rank) for when, rank in ends if _begins(nodes[rank], when, gpus, stay)}
+    return {(when, rank) for when, rank in ends if _begins(nodes[rank], when, need)}
 
 
-def _begins(steps: Steps, when: int, gpus: int, stay: int) -> bool:
-    return steps.fits(when, gpus, stay) and not steps.fits(when - 1, gpus, stay)
+def _begins(steps: Steps, when: int, need: Need) -> bool:
+    return steps.fits(when, need.gpus, need.stay) and not steps.fits(when - 1, need.gpus, need.stay)
 
 
 def test_a_page_that_one_instant_fills_is_not_divided() -> None:

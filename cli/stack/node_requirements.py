@@ -1,0 +1,101 @@
+"""What this machine must have before a real node can stand on it; says what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cli.stack import folders, toolchain
+from cli.stack.failures import StackError
+from cli.stack.node_traces import hierarchies
+
+PROGRAMS = {
+    "containerd": "containerd",
+    "containerd-shim-runc-v2": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "busybox": "busybox-static",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+}
+"""And the Debian package that has each."""
+PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+PLUGINS = ("bridge", "host-local", "loopback")
+CONTROLLERS = ("cpu", "cpuacct", "cpuset", "devices", "memory", "pids")
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LINKED_DYNAMICALLY = b"/ld-linux"
+TRIAL = "mount -t tmpfs berth /run && ip link add berth type bridge"
+"""In namespaces of its own, so that nothing of it stays."""
+
+
+def check() -> None:
+    """Raise a StackError that names the first thing that is missing here."""
+    for requirement in (_root, _programs, _plugins, _cgroups, _namespaces, _binaries):
+        requirement()
+
+
+def program(name: str) -> str | None:
+    """Where a program is; also in the folders of system programs, which not every PATH has."""
+    return shutil.which(name) or shutil.which(name, path=SEARCHED)
+
+
+def plugins() -> Path | None:
+    """Where the CNI plugins are, if they are all there."""
+    return next((place for place in PLUGIN_FOLDERS if all((place / name).exists() for name in PLUGINS)), None)
+
+
+def _root() -> None:
+    if sys.platform != "linux" or not folders.is_root():
+        raise StackError("a real node needs Linux and root", mend="run this as root on Linux")
+
+
+def _programs() -> None:
+    missing = [name for name in PROGRAMS if program(name) is None]
+    if missing:
+        packages = " ".join(sorted({PROGRAMS[name] for name in missing}))
+        raise StackError(f"a real node needs {', '.join(missing)}", mend=f"apt-get install {packages}")
+    if LINKED_DYNAMICALLY in Path(program("busybox") or "").read_bytes():
+        raise StackError("a real node's image needs a static busybox", mend="apt-get install busybox-static")
+
+
+def _plugins() -> None:
+    if plugins() is None:
+        places = " or ".join(map(str, PLUGIN_FOLDERS))
+        mend = "apt-get install containernetworking-plugins"
+        raise StackError(f"a real node needs the CNI plugins {', '.join(PLUGINS)} in {places}", mend=mend)
+
+
+def _cgroups() -> None:
+    mounted = {controller for place in hierarchies() for controller in place.name.split(",")}
+    missing = [controller for controller in CONTROLLERS if controller not in mounted]
+    if missing:
+        mend = "a kernel started with systemd.unified_cgroup_hierarchy=0; cgroup v2 has not been tried"
+        raise StackError(f"a real node needs the cgroup v1 controllers {', '.join(missing)}", mend=mend)
+    for place in hierarchies():
+        try:
+            Path(tempfile.mkdtemp(prefix="berth-trial-", dir=place)).rmdir()
+        except OSError as error:
+            mend = "run this outside a container, or in a privileged one"
+            raise StackError(f"a real node needs cgroups that it may write: {error}", mend=mend) from error
+
+
+def _namespaces() -> None:
+    trial = ["unshare", "--mount", "--net", "/bin/sh", "-c", TRIAL]
+    answer = subprocess.run(trial, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        why = answer.stderr.strip() or "no reason given"
+        mend = "run this outside a container, or in a privileged one"
+        raise StackError(f"a real node needs to mount and to make bridges: {why}", mend=mend)
+
+
+def _binaries() -> None:
+    """What we build ourselves has them all; a folder that a user gave may not."""
+    place = toolchain.place()
+    missing = [tool for tool in toolchain.NODE_TOOLS if place.exists() and not (place / tool).exists()]
+    if missing:
+        mend = f"unset {toolchain.GIVEN}, and they are built"
+        raise StackError(f"a real node needs {', '.join(missing)} in {place}", mend=mend)
