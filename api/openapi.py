@@ -13,6 +13,11 @@ from api.dialect import Dialect
 
 VERSION: Final = "1"
 REF: Final = "#/components/schemas/{model}"
+BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, or the token that a login gave for one.",
+}
 UNUSED: Final = ("HTTPValidationError", "ValidationError")
 """The framework's own error bodies; no dialect answers with them."""
 
@@ -26,6 +31,11 @@ def document(title: str, dialects: Sequence[Dialect]) -> dict[str, Any]:
     for name in UNUSED:
         schemas.pop(name, None)
     found["components"]["schemas"] = dict(sorted(schemas.items()))
+    found["components"]["securitySchemes"] = {"bearer": BEARER}
+    for path, operations in found["paths"].items():
+        if any(dialect.claims(path) and dialect.needs_login(path) for dialect in dialects):
+            for operation in operations.values():
+                operation["security"] = [{"bearer": []}]
     return found
 
 

@@ -95,8 +95,7 @@ def event_table(events: list[Event], now: datetime) -> Table:
     """The newest of what was decided about it."""
     built = table("TIME", "EVENT", "BY", "DETAIL")
     for event in events[-EVENTS_SHOWN:]:
-        detail = ", ".join(f"{name}: {value}" for name, value in event.detail.items())
-        built.add_row(clock_time(event.at, now), event.kind, event.actor, Text(detail))
+        built.add_row(clock_time(event.at, now), event.kind, event.actor, Text(_detail(event)))
     return built
 
 
@@ -118,9 +117,9 @@ def _waiting(gpr: Gpr, now: datetime) -> str:
 
 
 def _ending(gpr: Gpr, now: datetime) -> str:
-    when = relative(gpr.finished_at, now) if gpr.finished_at else ""
-    cause = str(gpr.end_cause or gpr.phase).replace("_", " ")
-    return ": ".join(part for part in (f"{cause} {when}".strip(), gpr.failure) if part)
+    when = f"ended {relative(gpr.finished_at, now)}" if gpr.finished_at else "ended"
+    cause = "" if gpr.end_cause in {None, str(gpr.phase)} else f", {gpr.end_cause}".replace("_", " ")
+    return f"{when}{cause}: {gpr.failure}" if gpr.failure else f"{when}{cause}"
 
 
 def _facts(gpr: Gpr, now: datetime) -> Iterable[tuple[str, str]]:
@@ -154,6 +153,14 @@ def _countdown(gpr: Gpr, now: datetime) -> Iterable[RenderableType]:
     bar = Table.grid(padding=(0, 2))
     bar.add_row(ProgressBar(total=whole, completed=used, width=BAR_WIDTH), f"{span(whole - used)} left")
     yield bar
+
+
+def _detail(event: Event) -> str:
+    """Only what says something; GPUs as many, for the Gpr itself says which."""
+    given = {name: value for name, value in event.detail.items() if value}
+    gpus = given.pop("gpus", None)
+    counts = [counted(len(gpus), "GPU")] if isinstance(gpus, list) else []
+    return ", ".join([*counts, *(f"{name.replace('_', ' ')}: {value}" for name, value in given.items())])
 
 
 def _notice_state(notice: Notice) -> str:

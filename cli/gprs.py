@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 
 from cli.client import Gpr, GprChange, NewGpr
+from cli.clock import TooLate
 from cli.completion import gpr_words, workspace_names
 from cli.exits import ExitCode
 from cli.failures import CommandFailed
@@ -41,6 +42,9 @@ class Until(StrEnum):
     """The GPUs are there to use."""
     END = "end"
     """Everything is free again."""
+
+
+WHAT = {Until.ACTIVE: "start", Until.END: "end"}
 
 
 @app.command()
@@ -154,14 +158,18 @@ def release(
 
 
 def _follow(terminal: Terminal, gpr: Gpr, until: Until, seconds_max: float | None) -> None:
-    last = gpr
+    last, what = gpr, f"the {WHAT[until]} of {gpr.name}"
     with Viewer(terminal.screen, terminal.clock, terminal.client) as viewer:
         watch = Watch(terminal.client, terminal.clock, gpr.id)
-        for sight in watch.sights(what=f"the Gpr's {until}", seconds_max=seconds_max):
-            viewer.see(sight)
-            last = sight.gpr
-            if until is Until.ACTIVE and last.phase is Phase.ACTIVE:
-                return
+        try:
+            for sight in watch.sights(what=what, seconds_max=seconds_max):
+                viewer.see(sight)
+                last = sight.gpr
+                if until is Until.ACTIVE and last.phase is Phase.ACTIVE:
+                    return
+        except TooLate as late:
+            late.detail = sentence(last, terminal.clock.now())
+            raise
     if until is Until.ACTIVE or last.phase in {Phase.FAILED, Phase.CANCELLED}:
         told = sentence(last, terminal.clock.now())
         raise CommandFailed(f"{last.name} is {told}", code=ExitCode.OTHERWISE)

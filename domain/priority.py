@@ -7,6 +7,7 @@ from enum import StrEnum
 from domain.failures import InvalidRequest
 
 PRIORITY_MAX = 300
+_LOW_MAX, _MEDIUM_MAX = 100, 200
 PRIORITY_DEFAULT = 101
 
 
@@ -20,9 +21,9 @@ class Band(StrEnum):
 
 def band_of(priority: int) -> Band:
     """Low 0-100, medium 101-200, high 201-300."""
-    if priority <= 100:
+    if priority <= _LOW_MAX:
         return Band.LOW
-    return Band.MEDIUM if priority <= 200 else Band.HIGH
+    return Band.MEDIUM if priority <= _MEDIUM_MAX else Band.HIGH
 
 
 def checked_priority(priority: int | None) -> int:

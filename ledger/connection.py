@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ACQUIRE_SECONDS_MAX = 5.0
 STATEMENT_SECONDS_MAX = 15.0
 
-_LOST_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+LOST_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 AWAY = (
     OSError,
     asyncio.TimeoutError,
@@ -30,7 +30,6 @@ AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
 )
 
 
@@ -60,14 +59,8 @@ class Ledger:
 
         Raises LedgerUnavailable when PostgreSQL is away, also when it goes away in the middle.
         """
-        try:
-            pool = await self._opened()
-            async with pool.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection, connection.transaction():
-                yield connection
-        except _LOST_RACE as error:
-            raise LedgerUnavailable(f"the ledger chose another transaction first; try again: {error}") from error
-        except AWAY as error:
-            raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
+        async with self.reading() as connection, connection.transaction():
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
@@ -76,7 +69,13 @@ class Ledger:
             pool = await self._opened()
             async with pool.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
                 yield connection
+        except LOST_RACE as error:
+            raise LedgerUnavailable(f"the ledger chose another transaction first; try again: {error}") from error
         except AWAY as error:
+            raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
+        except asyncpg.InterfaceError as error:
+            if "clos" not in str(error):  # a closed or closing connection; anything else is our mistake
+                raise
             raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:

@@ -5,6 +5,7 @@ Lists are read by keyset: a page costs the same at the beginning and at the end 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from domain.failures import NotFound
@@ -24,6 +25,15 @@ _SQL = load("reading")
 _EVENTS = load("events")
 
 ALL_PHASES: Final = frozenset(Phase)
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A shape and an instance type in the inventory's spelling, and the shape's word where it names an instance type."""
+
+    shape: str
+    shape_as_type: str
+    instance_type: str
 
 
 async def workspace_ids_of(connection: Connection, principal_id: UUID) -> list[UUID]:
@@ -86,11 +96,11 @@ async def active_fence(connection: Connection, workspace_id: UUID, cluster: str)
     return fence
 
 
-async def hardware_spelling(connection: Connection, word: str) -> tuple[str | None, str | None]:
-    """The shape, and the instance type, that this word spells, in the inventory's own spelling."""
-    row = await connection.fetchrow(_SQL["hardware_spelling"], word)
+async def hardware_spelling(connection: Connection, shape: str, instance_type: str) -> Spelling:
+    """These words as the inventory spells them; "" for what no node has."""
+    row = await connection.fetchrow(_SQL["hardware_spelling"], shape, instance_type)
     assert row is not None
-    return row["shape"], row["instance_type"]
+    return Spelling(row["shape"] or "", row["shape_as_type"] or "", row["instance_type"] or "")
 
 
 def _event(row: Row, gpr_id: UUID | None, workspace_id: UUID | None = None) -> Event:

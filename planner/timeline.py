@@ -115,7 +115,7 @@ class _Page:
         known = max(instant, self.start)
         free = self.free_at(known)
         barren = instant < self.start
-        for when, taken, rank in self.changes[bisect_left(self.changes, (instant + 1,)) :]:
+        for when, taken, rank in self.changes[bisect_left(self.changes, (instant,)) :]:
             if when > limit:
                 return
             if when > known:
@@ -136,6 +136,6 @@ class _Page:
         """Takes away all from that instant on, as a page of its own."""
         first = bisect_left(self.changes, (instant,))
         rest = _Page(instant, self.free_at(instant), self.changes[first:])
-        rest._barren.update({g: 0 for g in self._barren})
+        rest._barren.update(self._barren)
         del self.changes[first:]
         return rest

@@ -29,7 +29,12 @@ async def a_principal(ledger: Ledger, name: str = "") -> UUID:
 
 
 async def a_workspace(
-    ledger: Ledger, name: str = "", *, owner: UUID | None = None, clusters: tuple[str, ...] = ("worker-1",), ready: bool = True
+    ledger: Ledger,
+    name: str = "",
+    *,
+    owner: UUID | None = None,
+    clusters: tuple[str, ...] = ("worker-1",),
+    ready: bool = True,
 ) -> UUID:
     workspace_id = uuid4()
     name = name or f"ws-{workspace_id.hex[:8]}"

@@ -2,7 +2,7 @@
 
 The signing keys are the ledger's, shared by all API processes. Whoever notices that the newest is old makes the next one;
 the old one goes on verifying until what it signed has expired. Signing costs most, and a token says nothing finer than the
-second: so logins with one key within one second share one token.
+second: so logins with one key within one second share one token. A signature is looked at once per process.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ VERIFY_RETIRED: Final = RELOAD_AFTER + timedelta(seconds=TOKEN_SECONDS + LEEWAY_
 """A process may sign with a retired key until it has reloaded; what it signed then lives on."""
 RSA_BITS: Final = 2048
 SHARED_MAX: Final = 10_000
+"""Tokens of the current second that are kept for further logins."""
+VERIFIED_MAX: Final = 20_000
+"""Tokens whose signature needs no second look: a signature does not change, only the time and the key's state do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,15 @@ class _Keys:
     signing: tuple[str, RSAPrivateKey]
     verifying: dict[str, RSAPublicKey]
     loaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a token said, once its signature was seen to be ours."""
+
+    key_id: UUID
+    issued: float
+    expires: float
 
 
 class Tokens:
@@ -63,6 +75,7 @@ class Tokens:
         self._loading = asyncio.Lock()
         self._shared: dict[UUID, str] = {}
         self._shared_second = 0
+        self._verified: dict[str, _Verified] = {}
 
     async def issue(self, caller: Caller) -> str:
         """A token for the caller's key."""
@@ -78,6 +91,13 @@ class Tokens:
 
     async def key_id_of(self, token: str) -> UUID:
         """The key that the token stands for. Raises Unauthenticated, CredentialExpired."""
+        seen = self._verified.get(token) or await self._verify(token)
+        self._require_alive(seen)
+        if token not in self._verified:
+            self._remember(token, seen)
+        return seen.key_id
+
+    async def _verify(self, token: str) -> _Verified:
         try:
             kid = str(jwt.get_unverified_header(token).get("kid", ""))
             public_key = await self._public_key(kid)
@@ -95,8 +115,7 @@ class Tokens:
                     "verify_nbf": False,
                 },
             )
-            self._require_alive(claims)
-            return UUID(claims["key"])
+            return _Verified(UUID(claims["key"]), float(claims["iat"]), float(claims["exp"]))
         except (jwt.InvalidTokenError, ValueError) as error:
             raise Unauthenticated from error
 
@@ -110,12 +129,17 @@ class Tokens:
             ]
         }
 
-    def _require_alive(self, claims: dict[str, Any]) -> None:
+    def _require_alive(self, seen: _Verified) -> None:
         now = self._clock().timestamp()
-        if now >= float(claims["exp"]) + LEEWAY_SECONDS:
+        if now >= seen.expires + LEEWAY_SECONDS:
             raise CredentialExpired("the token has expired")
-        if now < float(claims["iat"]) - LEEWAY_SECONDS:
+        if now < seen.issued - LEEWAY_SECONDS:
             raise Unauthenticated
+
+    def _remember(self, token: str, seen: _Verified) -> None:
+        if len(self._verified) >= VERIFIED_MAX:
+            self._verified.clear()
+        self._verified[token] = seen
 
     async def _public_key(self, kid: str) -> RSAPublicKey:
         now = self._clock()

@@ -185,15 +185,13 @@ async def _spelled(connection: Connection, request: GprRequest) -> GprRequest:
 
     A shape may be given by its instance type: one list of the inventory calls that the shape.
     """
-    if request.shape:
-        shape, instance_type = await reading.hardware_spelling(connection, request.shape)
-        if shape is None and instance_type is not None and request.instance_type.lower() in {"", instance_type.lower()}:
-            return replace(request, shape="", instance_type=instance_type)
-        request = replace(request, shape=shape or request.shape)
-    if request.instance_type:
-        _, instance_type = await reading.hardware_spelling(connection, request.instance_type)
-        request = replace(request, instance_type=instance_type or request.instance_type)
-    return request
+    if not request.shape and not request.instance_type:
+        return request
+    found = await reading.hardware_spelling(connection, request.shape, request.instance_type)
+    shape, instance_type = found.shape or request.shape, found.instance_type or request.instance_type
+    if not found.shape and found.shape_as_type and instance_type in {"", found.shape_as_type}:
+        return replace(request, shape="", instance_type=found.shape_as_type)
+    return replace(request, shape=shape, instance_type=instance_type)
 
 
 async def _visible_ids(connection: Connection, call: Call, workspace: str | None) -> list[UUID] | None:

@@ -20,6 +20,12 @@ def smallest(nodes: Iterable[Node], clusters: Collection[str]) -> Node | None:
     return min(fit, key=_modesty, default=None)
 
 
+def why_none(nodes: Iterable[Node]) -> str:
+    """What the nodes themselves say, each thing once."""
+    words = sorted({f"{each.cluster}: {each.condition or each.state}" for each in nodes})
+    return "; ".join(words) or "none is known yet"
+
+
 def _modesty(node: Node) -> tuple[bool, bool, int, int, str, str]:
     wrong_shape = node.shape != PREFERRED_SHAPE
     return (wrong_shape, not node.free_gpus, node.memory_mib, node.gpus, node.cluster, node.name)

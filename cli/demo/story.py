@@ -15,7 +15,7 @@ from pathlib import Path
 from cli.client import ApiFailure, BerthClient, Gpr, NewGpr, NewWorkspace, NotFound, Workspace
 from cli.client.answers import Node
 from cli.clock import Clock, looks
-from cli.demo.hardware import smallest
+from cli.demo.hardware import smallest, why_none
 from cli.demo.pod import Kubectl, KubectlFailed, PodSight, gpu_pod
 from cli.demo.stretches import stretches
 from cli.exits import ExitCode
@@ -94,7 +94,7 @@ def _wait_for_hardware(stage: Stage, known: Workspace | None) -> Node:
             gpus = sum(each.gpus for each in nodes)
             stage.narrator.done("hardware", f"{counted(len(nodes), 'node')}, {counted(gpus, 'GPU')}")
             return chosen
-        stage.narrator.running("hardware", "no GPU node is ready yet")
+        stage.narrator.running("hardware", f"no GPU node is ready: {why_none(nodes)}")
     raise AssertionError  # looking ends by being too late
 
 

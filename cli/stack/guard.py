@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.stack import processes
+from cli.stack import node_traces, processes
 from cli.stack.folders import REPOSITORY, temporary
 from cli.stack.roster import Roster
 
@@ -43,6 +43,7 @@ def clear(folder: Path) -> None:
     roster = Roster(folder)
     for name in roster.names():
         roster.stop(name, grace_seconds=0)
+    node_traces.remove(folder)
     for place in [path for path in folder.rglob("*") if path.is_dir()]:
         processes.await_empty(place, ORPHAN_SECONDS_MAX)
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,14 @@ class Place:
     """Where one real node lives on this machine."""
 
     files: Path
-    cgroup: str
-    bridge: str
-    subnet: str
-    """The first three numbers of its addresses."""
-    plugins: Path
-    """Where the CNI plugins are installed."""
+    name: str
+    """Of its cgroups and its bridge."""
+
+    @property
+    def subnet(self) -> str:
+        """The first three numbers of its addresses: of those set aside for trials, which nothing outside has."""
+        number = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:2]) % 512
+        return f"198.{18 + number // 256}.{number % 256}"
 
     @property
     def address(self) -> str:
@@ -46,7 +49,12 @@ class Place:
         return self.files / "containerd.sock"
 
 
-def containerd(place: Place) -> str:
+def containerd(self) -> Path:
+        """Its socket."""
+        return self.files / "containerd.sock"
+
+
+def containerd(place: Place, plugins: Path | None) -> str:
     """The file for containerd. Without this machine's AppArmor, and without lowering what the kernel kills last."""
     cri = "io.containerd.grpc.v1.cri"
     return f"""
@@ -68,7 +76,7 @@ disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{each}"' for each
 [plugins."{cri}".containerd.runtimes.runc.options]
   SystemdCgroup = false
 [plugins."{cri}".cni]
-  bin_dir = "{place.plugins}"
+  bin_dir = "{plugins}"
   conf_dir = "{place.files}/network"
 """
 
@@ -77,8 +85,8 @@ def network(place: Place) -> dict[str, Any]:
     """Pods reach each other and their node and nothing else, so that this machine forwards nothing for them."""
     addresses = {"subnet": f"{place.subnet}.0/24", "rangeStart": f"{place.subnet}.10"}
     ipam = {"type": "host-local", "dataDir": f"{place.files}/addresses", "ranges": [[addresses]]}
-    plugin = {"type": "bridge", "bridge": place.bridge, "isGateway": False, "ipMasq": False, "ipam": ipam}
-    return {"cniVersion": "0.4.0", "name": place.bridge, "plugins": [plugin]}
+    plugin = {"type": "bridge", "bridge": place.name, "isGateway": False, "ipMasq": False, "ipam": ipam}
+    return {"cniVersion": "0.4.0", "name": place.name, "plugins": [plugin]}
 
 
 def kubelet(place: Place, ports: tuple[int, int], authority: Path, serving: tuple[Path, Path]) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def kubelet(place: Place, ports: tuple[int, int], authority: Path, serving: tupl
         "authorization": {"mode": "AlwaysAllow"},
         "containerRuntimeEndpoint": f"unix://{place.containerd}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{place.cgroup}/{PODS}",
+        "cgroupRoot": f"/{place.name}/{PODS}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "makeIPTablesUtilChains": False,

@@ -44,15 +44,26 @@ def hierarchies() -> list[Path]:
     return [Path(place) for _, place, kind, *_ in mounts if kind in {"cgroup", "cgroup2"}]
 
 
-def make_cgroups(name: str) -> Path:
-    """Make the node's cgroups; returns the file by which a process enters the one of the node's own parts."""
+def make_cgroups(name: str) -> None:
+    """Make the cgroups that the node's processes begin in, and those its kubelet expects."""
     for hierarchy in hierarchies():
         for place in (hierarchy / name, hierarchy / name / PODS):
             place.mkdir(exist_ok=True)
             _give_processors(place)
-    parts = next(place for place in hierarchies() if (place / name / "pids.max").exists()) / name / PARTS
-    parts.mkdir(exist_ok=True)
-    return parts / "cgroup.procs"
+    entrance(name).parent.mkdir(exist_ok=True)
+
+
+def entrance(name: str) -> Path:
+    """The file by which a process enters the cgroup of the node's own parts, and all that it starts with it."""
+    counted = next(place for place in hierarchies() if "pids" in place.name.split(","))
+    return counted / name / PARTS / "cgroup.procs"
+
+
+def make_bridge(name: str, address: str) -> None:
+    """Make the network that the node and its pods share."""
+    for command in (["add", name, "type", "bridge"], ["set", name, "up"]):
+        _ip("link", *command)
+    _ip("address", "add", address, "dev", name)
 
 
 def processes(name: str, part: str = "") -> set[int]:
@@ -77,9 +88,14 @@ def remove(folder: Path) -> None:
     name = name_of(folder)
     _empty(name)
     if (LINKS / name).exists():
-        subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
+        with contextlib.suppress(subprocess.CalledProcessError):  # somebody else was faster
+            _ip("link", "delete", name)
     # what was mounted on these files went with the node's last process
     shutil.rmtree(folder / FILES, ignore_errors=True)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 def _give_processors(place: Path) -> None:

@@ -50,9 +50,10 @@ where l.workspace_id = $1 and l.cluster = $2 and l.released_at is null and g.pha
 order by l.fence desc limit 1;
 
 -- name: hardware_spelling
--- clients copy these words from different fields and in different case
+-- clients copy these words from different fields and in different case: $1 was sent as a shape, $2 as an instance type
 select (select shape from node where lower(shape) = lower($1) and state <> 'gone' limit 1) as shape,
-       (select instance_type from node where lower(instance_type) = lower($1) and state <> 'gone' limit 1) as instance_type;
+       (select instance_type from node where lower(instance_type) = lower($1) and state <> 'gone' limit 1) as shape_as_type,
+       (select instance_type from node where lower(instance_type) = lower($2) and state <> 'gone' limit 1) as instance_type;
 
 -- name: workspace_names_of
 select w.name from membership m join workspace w on w.id = m.workspace_id

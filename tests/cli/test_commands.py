@@ -106,7 +106,7 @@ def test_a_watched_gpr_that_does_not_get_there_in_time_ends_with_6() -> None:
     script = Script().on(f"GET /berth/v1/gprs/{gpr['id']}", gpr)
     result = berth(script, "gpr", "watch", gpr["id"], "--until", "active", "--timeout", "1s")
     assert result.exit_code == 6
-    assert "did not come within 1 s" in result.stderr
+    assert result.stderr.startswith("berth: the start of train did not come within 1 s\nqueued  place 2: waits for")
 
 
 def test_a_workspace_that_could_not_be_made_ends_with_6() -> None:
@@ -120,13 +120,14 @@ def test_a_workspace_that_could_not_be_made_ends_with_6() -> None:
 
 def test_a_gpr_is_asked_for_with_everything_that_was_said() -> None:
     script = Script().on("POST /berth/v1/gprs", a_gpr_document())
+    script.on("GET /berth/v1/nodes", items(a_node_document(shape="NVIDIA-H100-80GB-HBM3")))
     words = "gpr create train -w demo -d 1h30m --gpus 8 --nodes 2 --shape H100 --memory 80 --priority 250 --no-requeue"
     result = berth(
         script, *words.split(), "--cluster", "worker-2", "--cluster", "worker-1", "--idempotency-key", "mine"
     )
     assert result.exit_code == 0
-    assert script.asked[0].headers["Idempotency-Key"] == "mine"
-    assert script.asked[0].body == {
+    assert script.asked[-1].headers["Idempotency-Key"] == "mine"
+    assert script.asked[-1].body == {
         "workspace": "demo",
         "name": "train",
         "duration": "1h30m",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cli.client import BerthClient
 from cli.client.answers import Event
-from cli.demo.hardware import smallest
+from cli.demo.hardware import smallest, why_none
 from cli.demo.story import Stage, play
 from cli.demo.stretches import stretches
 from cli.exits import ExitCode
@@ -197,6 +197,15 @@ def test_the_most_modest_free_node_is_chosen() -> None:
 
 def test_a_node_that_is_not_ready_or_elsewhere_is_not_chosen() -> None:
     assert smallest([a_node(state="cordoned"), a_node("t4-2", cluster="worker-2")], ["worker-1"]) is None
+
+
+def test_where_no_node_serves_the_nodes_say_why() -> None:
+    nodes = [
+        a_node(state="not_ready", condition="kubelet stopped"),
+        a_node("t4-2", state="not_ready", condition="kubelet stopped"),
+    ]
+    assert why_none(nodes) == "worker-1: kubelet stopped"
+    assert why_none([]) == "none is known yet"
 
 
 def test_each_stretch_of_a_life_is_told_by_the_servers_record() -> None:

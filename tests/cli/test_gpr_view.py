@@ -39,7 +39,7 @@ def test_an_active_gpr_counts_down_to_its_end() -> None:
 
 def test_a_failed_gpr_says_why() -> None:
     gpr = a_gpr("failed", failure="node h100-1 is not ready")
-    assert outlook(gpr, seconds_after_noon(75)) == "provisioning failed 3 s ago: node h100-1 is not ready"
+    assert outlook(gpr, seconds_after_noon(75)) == "ended 3 s ago, provisioning failed: node h100-1 is not ready"
 
 
 @pytest.mark.parametrize("phase", ["queued", "provisioning", "active", "releasing", "released", "expired", "failed"])
@@ -69,6 +69,13 @@ def test_only_the_newest_events_are_shown() -> None:
     shown = printed(event_table(events, NOON))
     assert "event-19" in shown
     assert "event-1 " not in shown
+
+
+def test_an_event_tells_only_what_says_something() -> None:
+    detail = {"gpus": [["h100-1", 0], ["h100-1", 1]], "cluster": "worker-1", "stuck_nodes": []}
+    events = [Event.model_validate(an_event_document("granted", 1, detail=detail))]
+    assert "2 GPUs, cluster: worker-1" in printed(event_table(events, NOON))
+    assert "stuck" not in printed(event_table(events, NOON))
 
 
 def test_a_notice_says_whether_it_still_counts() -> None:

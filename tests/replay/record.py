@@ -209,7 +209,12 @@ async def settled(lifecycle: WorkflowHandle[Any, Any]) -> Lifecycle:
 
 def without_machine(text: str) -> str:
     """Where it was recorded is nobody's business: stack traces and worker identities name paths and hosts."""
-    for private, public in ((sys.prefix, "venv"), (sys.base_prefix, "python"), (str(ROOT), "berth"), (gethostname(), "host")):
+    for private, public in (
+        (sys.prefix, "venv"),
+        (sys.base_prefix, "python"),
+        (str(ROOT), "berth"),
+        (gethostname(), "host"),
+    ):
         text = text.replace(private, public)
     return text
 
@@ -229,7 +234,7 @@ async def record(version: str) -> None:
                     history = await (await scenario(stage)).fetch_history()
                 await ledger.close()
                 (HISTORIES / f"{name}.{version}.json").write_text(without_machine(history.to_json()) + "\n")
-                print(name, len(history.events), "events")
+                print(name, len(history.events), "events")  # noqa: T201 - a command, not a test
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ def test_every_workflow_has_an_open_or_a_closed_history() -> None:
     assert recorded == {str(workflow._Definition.must_from_class(one).name) for one in WORKFLOWS}
 
 
-@pytest.mark.parametrize("path", [path for path in HISTORIES if path.name.startswith("Gpr.")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in HISTORIES if path.name.startswith("Gpr.")], ids=lambda path: path.stem
+)
 async def test_a_workflow_with_another_first_step_does_not_replay(path: Path) -> None:
     with pytest.raises(NondeterminismError):
         await replayer([BrokenGprWorkflow]).replay_workflow(history(path))

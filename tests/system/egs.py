@@ -35,6 +35,10 @@ class Egs:
         self._http = httpx.Client(base_url=url, timeout=SECONDS_MAX, trust_env=False)
         self.login()
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
     def login(self) -> None:
         """Exchange the key for a token of fifteen minutes."""
         token = self._once("POST", "/auth", {"apiKey": self._api_key})["token"]

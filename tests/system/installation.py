@@ -18,6 +18,7 @@ from cli.stack.stack import Stack
 from clusters.connection import ClusterConnection
 from tests.system.egs import Egs
 from tests.system.kubectl import Kubectl
+from tests.system.operators_window import OperatorsWindow
 from tests.system.tables import Tables
 
 if TYPE_CHECKING:
@@ -37,15 +38,10 @@ class Installation:
         self.url = stack.urls()["API"]
         self.key = stack.administrator_key() or ""
         self.tables = Tables(stack.environment()["DATABASE_URL"])
+        self.egs = Egs(self.url, self.key)
+        self.native = BerthClient(self.url, self.key)
+        self.window = OperatorsWindow(stack.urls()["Temporal UI"])
         self._clusters: dict[str, ClusterConnection] = {}
-
-    def egs(self) -> Egs:
-        """A user of the EGS dialect."""
-        return Egs(self.url, self.key)
-
-    def native(self) -> BerthClient:
-        """A user of the native API."""
-        return BerthClient(self.url, self.key)
 
     def cluster(self, name: str) -> ClusterConnection:
         """A cluster, as its administrator."""
@@ -66,9 +62,11 @@ class Installation:
         return Kubectl(self.stack.kubectl(), kubeconfig, self.folder)
 
     def close(self) -> None:
-        """Let the clusters' connections go."""
-        for connection in self._clusters.values():
-            connection.close()
+        """Let all connections go."""
+        for close in (self.egs.close, self.native.close, self.window.close):
+            close()
+        for cluster in self._clusters.values():
+            cluster.close()
 
 
 @contextmanager
@@ -82,8 +80,10 @@ def running_installation() -> Iterator[Installation]:
         _choose_ports(stack)
         _berth(home, "up", "--no-demo")
         installation = Installation(Stack(NAME, stack.folder), home.parent)
-        yield installation
-        installation.close()
+        try:
+            yield installation
+        finally:
+            installation.close()
         _berth(home, "down", "--purge", "--yes")
     finally:
         clear(stack.folder)

@@ -21,6 +21,7 @@ WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfiguration
 GATE = "gate.test.example"
 NOBODY = "https://127.0.0.1:1/"
 EFFECT_SECONDS_MAX = 20.0
+MERGE_PATCH = "application/merge-patch+json"
 HOLD = "kwok.berth.io/hold-delete"
 
 
@@ -52,9 +53,9 @@ class Gate:
 
     def _is_shut(self) -> bool:
         """Whether a write that would change nothing is refused; `dryRun` is asked of webhooks too."""
-        path = f"/api/v1/nodes/{self._node}/status?dryRun=All"
+        path, change = f"/api/v1/nodes/{self._node}/status", {"status": {"capacity": {"test.example/gate": "1"}}}
         try:
-            self._cluster.merge(path, {"status": {"capacity": {"test.example/gate": "1"}}})
+            self._cluster._call("PATCH", path, {"dryRun": "All"}, change, MERGE_PATCH)
         except ClusterUnavailable as refusal:
             return "webhook" in refusal.message
         return False

@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import httpx
-
-if TYPE_CHECKING:
-    from tests.system.installation import Installation
 
 Json = dict[str, Any]
 
@@ -31,8 +28,12 @@ class Sight:
 class OperatorsWindow:
     """The Temporal UI of a stack."""
 
-    def __init__(self, installation: Installation) -> None:
-        self._http = httpx.Client(base_url=installation.stack.urls()["Temporal UI"], timeout=20, trust_env=False)
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=20, trust_env=False)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
 
     def listed(self, query: str) -> list[Sight]:
         """What the list shows for a filter."""

@@ -99,7 +99,7 @@ class Scene:
     def __init__(self, installation: Installation) -> None:
         self.record = Record()
         self._installation = installation
-        self._egs = installation.egs()
+        self._egs = installation.egs
         self._over = threading.Event()
 
     def play(self) -> Record:
@@ -183,26 +183,24 @@ class Scene:
         return next(one["allocation"] for one in self._egs.inventory() if one["gpuNodeName"] == NODE)
 
     def _end_of(self, name: str) -> datetime:
-        with self._installation.native() as native:
-            gpr = native.gpr(self.record.ids[name])
-        assert gpr.end_at is not None
-        return gpr.end_at
+        end_at = self._installation.native.gpr(self.record.ids[name]).end_at
+        assert end_at is not None
+        return end_at
 
     def _watch(self) -> None:
         """What a user sees who asks five times a second."""
-        egs = self._installation.egs()
         while not self._over.wait(LOOK_SECONDS):
             for workspace in (RED, BLUE):
                 asked_at = datetime.now(UTC)
-                for gpr in egs.gprs(workspace):
+                for gpr in self._egs.gprs(workspace):
                     self.record.sights[gpr["gprName"]].append(Sight(asked_at, gpr))
 
     def _read_books(self) -> None:
-        with self._installation.native() as native:
-            for name, gpr_id in self.record.ids.items():
-                self.record.gprs[name] = native.gpr(gpr_id)
-                began = [event.at for event in native.events(gpr_id) if event.kind == "releasing"]
-                self.record.release_began[name] = began[-1]
+        native = self._installation.native
+        for name, gpr_id in self.record.ids.items():
+            self.record.gprs[name] = native.gpr(gpr_id)
+            began = [event.at for event in native.events(gpr_id) if event.kind == "releasing"]
+            self.record.release_began[name] = began[-1]
 
 
 def waiting_sights(record: Record) -> Iterator[tuple[str, Sight]]:

@@ -11,7 +11,6 @@ import pytest
 from domain.gpr import Phase
 from tests.system.freedom import left_in_ledger, left_in_namespaces, left_on_nodes, until, workspace_namespaces
 from tests.system.history import EVENTS, double_grants, writes_beside_leases
-from tests.system.operators_window import OperatorsWindow
 from tests.system.scene import (
     BLUE,
     ENTRY_SECONDS_MAX,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.system.installation import Installation
-    from tests.system.operators_window import Sight
+    from tests.system.operators_window import OperatorsWindow, Sight
     from tests.system.scene import Record
 
 EXPIRED = ("r1", "b2", "r2", "b1")
@@ -78,7 +77,9 @@ def test_everything_that_waits_has_an_estimate_that_is_not_in_the_past(record: R
     # the arbiter looks at a new Gpr a moment after it was submitted
     without = [(name, sight.at) for name, sight in sights if sight.starts_at is None]
     assert all(at - record.gprs[name].submitted_at < OVERRUN_MAX for name, at in without)
-    past = [(name, sight.at, sight.starts_at) for name, sight in sights if (sight.starts_at or sight.at) < sight.at - SECOND]
+    past = [
+        (name, sight.at, sight.starts_at) for name, sight in sights if (sight.starts_at or sight.at) < sight.at - SECOND
+    ]
     assert not past
 
 
@@ -117,7 +118,9 @@ def test_leases_expire_at_the_second(record: Record) -> None:
         assert gpr.end_at
         assert gpr.finished_at
         assert timedelta() <= record.release_began[name] - gpr.end_at <= OVERRUN_MAX
-        assert gpr.finished_at - gpr.end_at <= OVERRUN_MAX, f"{name} was free {gpr.finished_at - gpr.end_at} after its end"
+        assert gpr.finished_at - gpr.end_at <= OVERRUN_MAX, (
+            f"{name} was free {gpr.finished_at - gpr.end_at} after its end"
+        )
 
 
 def test_an_early_release_ends_a_lease_long_before_its_time(record: Record) -> None:
@@ -132,7 +135,7 @@ def test_an_early_release_ends_a_lease_long_before_its_time(record: Record) -> N
 def test_the_temporal_ui_lists_each_of_them_with_what_operators_filter_by(
     installation: Installation, record: Record
 ) -> None:
-    window = OperatorsWindow(installation)
+    window = installation.window
     query = f"BerthKind = 'gpr' and BerthWorkspace in ('{RED}', '{BLUE}')"
     listed = until(lambda: _all_closed(window, query), "closed lifecycles in the UI's list", DELETION_SECONDS_MAX)
     seen = {one.workflow_id: one for one in listed}
@@ -146,7 +149,7 @@ def test_the_temporal_ui_lists_each_of_them_with_what_operators_filter_by(
 def test_the_temporal_ui_says_what_each_step_was_about(installation: Installation, record: Record) -> None:
     gpr = record.gprs["b1"]
     assert gpr.lease
-    said = OperatorsWindow(installation).summaries(f"gpr/{gpr.id}")
+    said = installation.window.summaries(f"gpr/{gpr.id}")
     where = f"{NODE_GPUS} GPU(s) of {NODE}"
     for expected in (f"is there room: {where}", f"tokens: {where}", f"pods on {where}", f"until {where} are free"):
         assert expected in said
@@ -157,7 +160,7 @@ def test_everything_is_free_at_the_end(installation: Installation, record: Recor
     assert until(lambda: not left_in_ledger(installation), "an empty ledger", DELETION_SECONDS_MAX)
     assert left_on_nodes(installation) == []
     assert left_in_namespaces(installation, (RED, BLUE)) == []
-    egs = installation.egs()
+    egs = installation.egs
     for workspace in (RED, BLUE):
         egs.delete_workspace(workspace)
     until(lambda: not {RED, BLUE} & set(egs.workspaces()), "the end of both workspaces", DELETION_SECONDS_MAX)

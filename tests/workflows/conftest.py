@@ -52,8 +52,6 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest_asyncio.fixture
-async def stage(
-    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection
-) -> AsyncIterator[Stage]:
+async def stage(skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection) -> AsyncIterator[Stage]:
     async with Stage(skipping, ledger, cluster) as opened:
         yield opened

@@ -123,9 +123,7 @@ class Stage:
 
     async def start_workflow(self, run: Any, argument: str, workflow_id: str) -> WorkflowHandle[Any, Any]:
         """Start any workflow in skipped time; it is terminated at the end if it still runs."""
-        handle = await self.environment.client.start_workflow(
-            run, argument, id=workflow_id, task_queue=CORE_TASK_QUEUE
-        )
+        handle = await self.environment.client.start_workflow(run, argument, id=workflow_id, task_queue=CORE_TASK_QUEUE)
         self._started.append(handle)
         return handle
 

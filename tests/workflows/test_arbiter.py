@@ -35,7 +35,9 @@ async def test_a_kick_grants_what_was_queued(stage: Stage) -> None:
     await until(stage, gpr_id, Phase.PROVISIONING)
 
 
-async def test_a_hundred_kicks_cost_few_passes(skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection) -> None:
+async def test_a_hundred_kicks_cost_few_passes(
+    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection
+) -> None:
     recording = Recording()
     async with Stage(skipping, ledger, cluster, interceptors=[recording]) as stage:
         arbiter = await begun(stage)
@@ -46,7 +48,9 @@ async def test_a_hundred_kicks_cost_few_passes(skipping: WorkflowEnvironment, le
     assert recording.steps.count("arbitrate") < 50
 
 
-async def test_a_pass_that_runs_twice_grants_once(skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection) -> None:
+async def test_a_pass_that_runs_twice_grants_once(
+    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection
+) -> None:
     failing = FailingStep("arbitrate", when="after")
     async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
         gpr_ids = [await a_gpr(ledger, await stage.a_workspace()) for _ in range(3)]

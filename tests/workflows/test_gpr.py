@@ -68,7 +68,9 @@ async def test_an_early_release_ends_the_lease_at_once(stage: Stage) -> None:
     await stage.assert_nothing_left(workspace)
 
 
-async def test_an_early_release_whose_signal_is_lost_is_still_carried_out_when_the_lease_would_end(stage: Stage) -> None:
+async def test_an_early_release_whose_signal_is_lost_is_still_carried_out_when_the_lease_would_end(
+    stage: Stage,
+) -> None:
     workspace, gpr_id, lifecycle = await held(stage)
     await end(stage, gpr_id, EndCause.EARLY_RELEASE)
     await stage.environment.fast_forward(lifecycle, timedelta(days=2))
@@ -77,7 +79,7 @@ async def test_an_early_release_whose_signal_is_lost_is_still_carried_out_when_t
 
 
 async def test_an_extension_whose_signal_comes_late_never_ends_the_lease_early(stage: Stage) -> None:
-    workspace, gpr_id, lifecycle = await held(stage)
+    _, gpr_id, lifecycle = await held(stage)
     end_at = (await stage.gpr(gpr_id)).end_at
     assert end_at is not None
     async with stage.ledger.transaction() as connection:
@@ -185,4 +187,6 @@ async def end(stage: Stage, gpr_id: UUID, cause: EndCause) -> Standing:
 
 async def deliveries(stage: Stage, gpr_id: UUID):  # noqa: ANN201 - instants
     async with stage.ledger.reading() as connection:
-        return [notice.delivered_at for notice in await reading.notices_of_gpr(connection, gpr_id) if notice.delivered_at]
+        return [
+            notice.delivered_at for notice in await reading.notices_of_gpr(connection, gpr_id) if notice.delivered_at
+        ]

@@ -61,7 +61,9 @@ async def test_a_pod_that_does_not_end_quarantines_its_node_until_it_is_gone(sta
     [node] = {gpu.node for gpu in (await stage.gpr(gpr_id)).gpus}
     assert await state_of(stage, node) is NodeState.QUARANTINED
     assert (await reconciled(stage)).mended == []
-    await asyncio.to_thread(stage.cluster.merge, pod, {"metadata": {"annotations": {"kwok.berth.io/hold-delete": None}}})
+    await asyncio.to_thread(
+        stage.cluster.merge, pod, {"metadata": {"annotations": {"kwok.berth.io/hold-delete": None}}}
+    )
     while stage.cluster.find(pod):
         await asyncio.sleep(0.1)
     assert "quarantine is lifted" in (await reconciled(stage)).mended[0]
@@ -119,5 +121,3 @@ async def running_pod(stage: Stage, workspace: UUID) -> str:
     while (await asyncio.to_thread(stage.cluster.get, f"{pods}/stays"))["status"].get("phase") != "Running":
         await asyncio.sleep(0.1)
     return f"{pods}/stays"
-
-

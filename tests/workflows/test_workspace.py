@@ -52,7 +52,9 @@ async def test_it_is_made_on_every_cluster_and_deleted_from_every_cluster(staged
         assert await left(stage, workspace_id) == [0, 0]
 
 
-async def test_one_cluster_that_refuses_undoes_the_other(staged: Callable[..., Stage], second_cluster: ClusterConnection) -> None:
+async def test_one_cluster_that_refuses_undoes_the_other(
+    staged: Callable[..., Stage], second_cluster: ClusterConnection
+) -> None:
     async with staged() as stage:
         name = f"taken-{id(stage)}"
         second_cluster.create("/api/v1/namespaces", {"metadata": {"name": f"{name}-ns"}})

@@ -1,0 +1,117 @@
+"""The processes of one real node as command lines: its mounts, containerd, kubelet, device plugin.
+
+Only says how each is run and when it is ready; `real_node` decides the order.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.stack import node_requirements
+from cli.stack.failures import StackError
+from cli.stack.node_traces import entrance
+from cli.stack.ports import LOOPBACK
+from cli.stack.probe import Endpoint
+from cli.stack.processes import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.stack.node_configuration import Place
+    from cli.stack.nodes import GpuNode
+
+MOUNTS = "mounts"
+CONTAINERD = "containerd"
+KUBELET = "kubelet"
+PLUGIN = "deviceplugin"
+HIDE = """
+umask 022
+echo $$ > "$1"
+mount -t tmpfs -o mode=755 berth /run
+mount -t tmpfs -o mode=755 berth /var/lib
+cd "$2"
+for file in $(find . -type f); do mount --bind "$file" "/proc/sys/$file"; done
+: > "$3"
+exec sleep infinity
+"""
+"""Holds the node's own mounts: over the folders whose paths are built into its parts, and over the kernel's settings."""
+HIDDEN = ("/run", "/var/run", "/var/lib")
+"""Nothing that the node needs of this machine may lie there."""
+ENTER = 'umask 022; echo $$ > "$1"; mounts=$2; shift 2; exec nsenter --mount="$mounts" -- "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class NodePrograms:
+    """Everything the command lines depend on."""
+
+    node: GpuNode
+    place: Place
+    binaries: Path
+    kubeconfig: Path
+    health_port: int
+    """The kubelet's, on loopback."""
+
+    def mounts(self) -> Program:
+        """What holds the mounts that all other parts see."""
+        done = self.place.files / "mounted"
+        script = [HIDE, "berth", str(entrance(self.place.name)), str(self.place.files / "sysctls"), str(done)]
+        return self._program(MOUNTS, ["unshare", "--mount", "/bin/sh", "-euc", *script], done.exists)
+
+    def part(self, part: str, mounts_pid: int) -> Program:
+        """How one part is run among those mounts."""
+        argv, ready = {CONTAINERD: self._containerd, KUBELET: self._kubelet, PLUGIN: self._plugin}[part]()
+        entered = [ENTER, "berth", str(entrance(self.place.name)), f"/proc/{mounts_pid}/ns/mnt", *argv]
+        return self._program(part, ["/bin/sh", "-euc", *entered], ready)
+
+    def import_image(self, archive: Path) -> None:
+        """Let containerd have an image."""
+        answer = self._ctr("--namespace", "k8s.io", "images", "import", str(archive))
+        if answer.returncode:
+            raise StackError(f"{self.node.name} does not take image {archive}", detail=answer.stderr.strip())
+
+    def _containerd(self) -> tuple[list[str], Callable[[], bool]]:
+        argv = ["containerd", "--config", str(self.place.files / "containerd.toml")]
+        return argv, lambda: self._ctr("version").returncode == 0
+
+    def _kubelet(self) -> tuple[list[str], Callable[[], bool]]:
+        labels = self.node.manifest["metadata"]["labels"]
+        argv = [
+            str(self.binaries / "kubelet"),
+            f"--config={self.place.files / 'kubelet.json'}",
+            f"--kubeconfig={self.kubeconfig}",
+            f"--root-dir={self.place.files / 'kubelet'}",
+            f"--cert-dir={self.place.files / 'kubelet-pki'}",
+            f"--hostname-override={self.node.name}",
+            f"--node-ip={self.place.address}",
+            f"--node-labels={','.join(f'{key}={value}' for key, value in labels.items())}",
+            "--v=2",
+        ]
+        health = Endpoint(f"http://{LOOPBACK}:{self.health_port}")
+        return argv, lambda: health.answers("/healthz")
+
+    def _plugin(self) -> tuple[list[str], Callable[[], bool]]:
+        return [str(self.binaries / "deviceplugin"), f"-count={self.node.gpus}"], lambda: True
+
+    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        argv = [node_requirements.program("ctr") or "ctr", "--address", str(self.place.containerd), *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    def _program(self, part: str, argv: list[str], ready: Callable[[], bool]) -> Program:
+        return Program(
+            name=f"{self.node.name}.{part}",
+            argv=argv,
+            ready=ready,
+            folder=self.place.files,
+            environment={"PATH": node_requirements.SEARCHED, "HOME": str(self.place.files)},
+        )
+
+
+def require_visible(*paths: Path) -> None:
+    """Refuse what the node's own mounts would hide from it."""
+    hidden = [path for path in paths if any(path.resolve().is_relative_to(Path(place).resolve()) for place in HIDDEN)]
+    if hidden:
+        mend = "name other folders: TMPDIR, BERTH_CACHE_DIR"
+        raise StackError(f"a real node cannot see {', '.join(map(str, hidden))}", mend=mend)

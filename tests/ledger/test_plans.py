@@ -1,0 +1,96 @@
+"""Every statement's plan with 100,000 Gprs: none reads a whole growing table, but for those that say why."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from ledger.connection import Ledger
+from ledger.statements import load
+from tests.ledger.test_statements import SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cli.stack.testing import Postgres
+
+GROWING = {"gpr", "lease", "lease_gpu", "event", "outbox", "notice", "idempotency", "workspace", "workspace_namespace"}
+EXPLAINED = ("select", "insert", "update", "delete")
+
+READS_A_WHOLE_TABLE = {
+    "leases.open": "joins hundreds of open leases with thousands of workspaces: the server prefers to hash the smaller table",
+    "outbox.forget_delivered": "once a minute, by the reconciler; an index on delivered_at would cost every message a write",
+}
+"""Statement -> why it may."""
+
+FILL = """
+insert into principal (id, name, created_at)
+    select md5('p' || i)::uuid, 'p' || i, now() from generate_series(1, 500) i;
+insert into cluster (name, server, version, sufficient, registered_at, seen_at)
+    select 'c' || i, 'https://c', '1.36', true, now(), now() from generate_series(1, 4) i;
+insert into node (cluster, name, shape, instance_type, gpus, memory_mib, state, observed_at)
+    select 'c' || c, 'n' || n, 'H100', 'p5', 8, 81559, 'ready', now() from generate_series(1, 4) c, generate_series(1, 250) n;
+insert into workspace (id, name, tenant, owner_id, clusters, phase, created_at)
+    select md5('w' || i)::uuid, 'w' || i, 't' || i, md5('p' || (1 + i % 500))::uuid, '{c1}',
+           case when i % 10 = 0 then 'ready' else 'deleted' end, now() from generate_series(1, 5000) i;
+insert into workspace_namespace (workspace_id, cluster, namespace, released_at)
+    select id, 'c1', name || '-ns', case when phase = 'deleted' then now() end from workspace;
+insert into membership (workspace_id, principal_id, role) select id, owner_id, 'owner' from workspace;
+insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority, exclusive,
+                 requeue_on_failure, phase, submitted_at)
+    select md5('g' || i)::uuid, 'gpr-' || i, md5('w' || (10 * (1 + i % 500)))::uuid, md5('p' || (1 + i % 500))::uuid, 'g' || i,
+           1, 1, 600, i % 301, true, true,
+           case when i % 50 = 0 then 'queued' when i % 333 = 0 then 'active' else 'expired' end, now()
+    from generate_series(1, 100000) i;
+insert into lease (gpr_id, workspace_id, cluster, exclusive, granted_at, released_at)
+    select id, workspace_id, 'c1', false, now(), case when phase = 'active' then null else now() end
+    from gpr where phase <> 'queued';
+insert into lease_gpu (fence, cluster, node, ordinal, released_at)
+    select fence, 'c1', 'n' || (1 + place % 250), (place / 250) % 8, released_at
+    from (select fence, released_at, row_number() over (order by released_at is not null, fence) as place from lease) l;
+update gpr set fence = lease.fence from lease where lease.gpr_id = gpr.id;
+insert into event (at, kind, gpr_id, workspace_id) select now(), 'granted', id, workspace_id from gpr, generate_series(1, 3);
+insert into outbox (workflow_id, workflow_type, argument, delivered_at, created_at)
+    select 'gpr/' || i, 'Gpr', 'x', now(), now() from generate_series(1, 200000) i;
+insert into notice (gpr_id, kind, due_at, message, delivered_at) select id, 'k', now(), 'm', now() from gpr;
+insert into idempotency (principal_id, key, operation, request_hash, subject_id, created_at)
+    select submitted_by, id::text, 'submit', 'x', id, now() from gpr;
+analyze;
+"""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def large_ledger(postgres: Postgres, migrated_template: str) -> AsyncIterator[Ledger]:
+    ledger = Ledger(postgres.create_database(template=migrated_template))
+    async with ledger.transaction() as connection:
+        await connection.execute(FILL, timeout=120)
+    yield ledger
+    await ledger.close()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+async def test_no_statement_reads_a_whole_growing_table(large_ledger: Ledger, subject: str) -> None:
+    for name, statement in load(subject).items():
+        read = await tables_read_whole(large_ledger, statement)
+        excused = f"{subject}.{name}" in READS_A_WHOLE_TABLE
+        assert bool(read) == excused, f"{subject}.{name} reads {read}"
+
+
+async def tables_read_whole(ledger: Ledger, statement: str) -> set[str]:
+    if not bare(statement).lower().startswith((*EXPLAINED, "with")):
+        return set()
+    async with ledger.reading() as connection:
+        nulls = ", ".join("null" for _ in (await connection.prepare(statement)).get_parameters())
+        await connection.execute("set plan_cache_mode = force_generic_plan")
+        await connection.execute(f"prepare explained as {statement}")
+        plan = await connection.fetch("explain execute explained" + (f"({nulls})" if nulls else ""))
+        await connection.execute("deallocate explained")
+    text = "\n".join(row[0] for row in plan)
+    return set(re.findall(r"Seq Scan on (\w+)", text)) & GROWING
+
+
+def bare(statement: str) -> str:
+    return "\n".join(line for line in statement.splitlines() if not line.startswith("--")).strip()
