@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from prometheus_client import Counter, Gauge
 from temporalio import activity
 
 from arbitration.arbiter_pass import run_pass
@@ -24,6 +25,10 @@ from workflows.signatures import (
     WorkspaceStanding,
     WorkspaceWait,
 )
+
+QUEUED = Gauge("berth_queue_length", "Gprs that the last pass of the arbiter found in the queue.")
+GRANTED = Counter("berth_grants_total", "Leases that the arbiter granted.")
+MOVED = Counter("berth_estimates_changed_total", "Start estimates that the arbiter changed.")
 
 
 class LedgerBookkeeping(Bookkeeping):
@@ -109,4 +114,7 @@ class LedgerBookkeeping(Bookkeeping):
     async def arbitrate(self, now: datetime) -> ArbiterReport:
         done = await run_pass(self._ledger, now)
         self._courier.deliver_soon(done.messages)
+        QUEUED.set(done.queued)
+        GRANTED.inc(done.granted)
+        MOVED.inc(done.estimates_changed)
         return ArbiterReport(done.queued, done.granted, done.estimates_changed)

@@ -30,6 +30,7 @@ from cli.stack.failures import tail
 from cli.stack.parts import PartState, PartStatus
 from cli.stack.stack import Stack
 
+AWAY = {PartState.STOPPED, PartState.CRASHED}
 STYLES = {
     PartState.RUNNING: "green",
     PartState.ATTACHED: "green",
@@ -93,10 +94,8 @@ def status(*, name: StackName = DEFAULT_STACK, as_json: Json = False) -> None:
     else:
         screen.out.print(part_table(parts))
         screen.out.print(health_table(health))
-    away = [part.name for part in parts if part.state in {PartState.STOPPED, PartState.CRASHED}]
-    if away or not is_well(health):
-        reason = f"{', '.join(away)} not running" if away else "the server finds something wrong"
-        raise CommandFailed(reason, mend="`berth up` starts what does not run", code=ExitCode.AWAY)
+    if any(part.state in AWAY for part in parts) or not is_well(health):
+        raise CommandFailed(_trouble(stack.name, parts), mend="`berth up` starts what does not run", code=ExitCode.AWAY)
 
 
 def part_table(parts: list[PartStatus]) -> Table:
@@ -133,6 +132,13 @@ def _kubectl(stack: Stack) -> Path | None:
         return built
     own = shutil.which("kubectl")
     return Path(own) if own else None
+
+
+def _trouble(name: str, parts: list[PartStatus]) -> str:
+    if all(part.state is not PartState.RUNNING for part in parts):
+        return f"stack {name!r} is down"
+    away = ", ".join(part.name for part in parts if part.state in AWAY)
+    return f"not running: {away}" if away else "the server finds something wrong"
 
 
 def _health(stack: Stack) -> Health:

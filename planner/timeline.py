@@ -115,7 +115,7 @@ class _Page:
         known = max(instant, self.start)
         free = self.free_at(known)
         barren = instant < self.start
-        for when, taken, rank in self.changes[bisect_left(self.changes, (instant,)) :]:
+        for when, taken, rank in self.changes[bisect_left(self.changes, (instant + 1,)) :]:
             if when > limit:
                 return
             if when > known:

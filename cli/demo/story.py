@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cli.client import ApiFailure, BerthClient, Gpr, NewGpr, NewWorkspace, NotFound, Workspace
 from cli.client.answers import Node
-from cli.clock import Clock, looks
+from cli.clock import Clock, TooLate, looks
 from cli.demo.hardware import smallest, why_none
 from cli.demo.pod import Kubectl, KubectlFailed, PodSight, gpu_pod
 from cli.demo.stretches import stretches
@@ -152,11 +152,13 @@ def _until_free(stage: Stage, active: Gpr) -> Gpr:
 
 def _follow(stage: Stage, gpr: Gpr, phase: Phase, seconds_max: float) -> Gpr:
     """The Gpr as soon as it is no longer in this phase."""
-    watch = Watch(stage.client, stage.clock, gpr.id)
-    for sight in watch.sights(what=f"the end of phase {phase}", seconds_max=seconds_max):
-        if sight.gpr.phase is not phase:
-            return sight.gpr
-        stage.narrator.running(phase, sight.away or outlook(sight.gpr, stage.clock.now()))
+    watch, last = Watch(stage.client, stage.clock, gpr.id), gpr
+    with _explained(lambda: outlook(last, stage.clock.now())):
+        for sight in watch.sights(what=f"the end of phase {phase}", seconds_max=seconds_max):
+            last = sight.gpr
+            if last.phase is not phase:
+                return last
+            stage.narrator.running(phase, sight.away or outlook(last, stage.clock.now()))
     raise AssertionError  # an ended Gpr is in another phase
 
 
@@ -224,18 +226,21 @@ def _step(stage: Stage, key: str, part: str) -> Iterator[None]:
     except (CommandFailed, ApiFailure) as failure:
         known = told(failure)
         stage.narrator.failed(key, known.message)
-        detail = known.detail or stage.log_tail(part)
         raise CommandFailed(
-            f"the demonstration stopped at '{key}': {known.message}", mend=known.mend, detail=detail, code=known.code
+            f"the demonstration stopped at '{key}': {known.message}",
+            mend=known.mend or f"`berth status` and `berth logs {part}` say more; `berth up --no-demo` leaves it out",
+            detail="\n".join(text for text in (known.detail, stage.log_tail(part)) if text),
+            code=known.code,
         ) from failure
 
 
 @contextmanager
 def _explained(why: Callable[[], str]) -> Iterator[None]:
+    """What came too late is told with what it last waited for."""
     try:
         yield
-    except CommandFailed as failure:
-        failure.detail = failure.detail or why()
+    except TooLate as failure:
+        failure.detail = why()
         raise
 
 

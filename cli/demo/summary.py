@@ -10,10 +10,14 @@ from rich.text import Text
 
 from cli.client import Gpr
 from cli.invocation import command
-from cli.servers import TEMPORAL_UI
+from cli.servers import API, TEMPORAL_UI
 from cli.stack.stack import DEFAULT, KEY_FILE, Stack
 from cli.stack.temporal import NAMESPACE
 from domain.identifiers import gpr_workflow_id
+
+LIFECYCLE = "the Gpr's lifecycle"
+FIELDS = {API: "api", "API documentation": "docs", TEMPORAL_UI: "temporal_ui", LIFECYCLE: "lifecycle"}
+"""What people read, as programs call it."""
 
 
 class Summary:
@@ -29,7 +33,7 @@ class Summary:
         return {
             "name": self._stack.name,
             "folder": self._stack.folder,
-            "urls": dict(self._urls()),
+            "urls": {FIELDS.get(name, name): url for name, url in self._urls()},
             "administrator_key": self._stack.administrator_key(),
             "kubectl": self._stack.kubectl(),
             "kubeconfigs": {name: self._stack.kubeconfig(name) for name in self._stack.clusters()},
@@ -60,16 +64,16 @@ class Summary:
         ui = urls.get(TEMPORAL_UI)
         if ui and self.gpr:
             workflow = quote(gpr_workflow_id(self.gpr.id), safe="")
-            yield "the Gpr's lifecycle", f"{ui}/namespaces/{NAMESPACE}/workflows/{workflow}"
+            yield LIFECYCLE, f"{ui}/namespaces/{NAMESPACE}/workflows/{workflow}"
 
     def _next(self) -> Iterator[str]:
         berth = command()
         if self._stack.name != DEFAULT:
             yield f"export BERTH_STACK={self._stack.name}"
         if self.gpr:
-            workspace, shape = self.gpr.workspace, self.gpr.shape
-            yield f"{berth} gpr create train -w {workspace} --shape {shape} -d 10m --watch"
-            yield f"{berth} kubeconfig {workspace} -o {workspace}.kubeconfig"
+            yield f"{berth} workspace create team --cluster {self.gpr.lease.cluster if self.gpr.lease else ''}"
+            yield f"{berth} gpr create train -w team --shape {self.gpr.shape} -d 10m --watch"
+            yield f"{berth} kubeconfig team -o team.kubeconfig"
             yield f"{berth} gpr show {str(self.gpr.id)[:8]}"
         yield f"{berth} nodes"
         yield f"{berth} status"

@@ -41,6 +41,7 @@ def test_the_status_of_a_stack_that_was_never_made_is_away(tmp_path: Path, monke
 def test_the_status_of_a_stopped_stack_names_every_part_and_ends_with_5() -> None:
     result = berth("status")
     assert result.exit_code == 5
+    assert "stack 'here' is down" in result.stderr
     assert all(part in result.stdout for part in ("postgres", "temporal", "worker-1.kube-apiserver", "api"))
     assert "mend: `berth up` starts what does not run" in result.stderr
 
@@ -94,15 +95,15 @@ def test_the_summary_leads_to_the_gprs_lifecycle_and_to_what_to_try(a_stack: Sta
     summary.gpr = a_gpr("expired")
     shown = printed(summary.picture())
     assert f"http://127.0.0.1:8233/namespaces/default/workflows/gpr%2F{summary.gpr.id}" in shown
-    assert "gpr create train -w demo" in shown
+    assert "gpr create train -w team" in shown
 
 
 def test_the_summary_for_programs_has_the_key_the_urls_and_the_gpr(a_stack: Stack) -> None:
     document = Summary(a_stack, first=False).document()
     assert document["urls"] == {
-        "API": "http://127.0.0.1:1",
-        "API documentation": "http://127.0.0.1:1/docs",
-        "Temporal UI": "http://127.0.0.1:8233",
+        "api": "http://127.0.0.1:1",
+        "docs": "http://127.0.0.1:1/docs",
+        "temporal_ui": "http://127.0.0.1:8233",
     }
     assert document["gpr"] is None
 

@@ -109,6 +109,14 @@ def test_a_claim_too_long_for_the_gap_waits_behind_the_gang() -> None:
     assert [forecast.starts_at for forecast in found.forecasts] == [at(2 * HOUR + 5), at(3 * HOUR + 10)]
 
 
+def test_a_gang_waits_until_its_nodes_are_free_together() -> None:
+    nodes = [a_node("a", gpus=1, shape="T4"), a_node("b", gpus=1, shape="L4")]
+    leases = [a_lease("first", gpus_of("a", 0), ends=100), a_lease("second", gpus_of("b", 0), ends=300)]
+    stronger = a_claim("stronger", shape="T4", priority=250, not_before=at(200), duration_seconds=200)
+    found = _plan(*nodes, *leases, stronger, a_claim("gang", nodes=2, duration_seconds=60))
+    assert [forecast.starts_at for forecast in found.forecasts] == [at(200), at(405)]
+
+
 def test_an_overdue_lease_is_never_free_now() -> None:
     overdue = a_lease("overdue", gpus_of("node-1", *range(8)), ends=-HOUR)
     assert _plan(a_node(), overdue, a_claim()).forecasts[0].starts_at == at(5)
