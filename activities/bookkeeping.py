@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from temporalio import activity
 
-from arbitration.arbiter_pass import run_pass
+from arbitration.arbiter_pass import estimate, grant
 from delivery.courier import Courier
 from domain.messages import Standing
 from domain.workspace import WorkspacePhase
@@ -29,6 +29,7 @@ from workflows.signatures import (
 QUEUED = Gauge("berth_queue_length", "Gprs that the last pass of the arbiter found in the queue.")
 GRANTED = Counter("berth_grants_total", "Leases that the arbiter granted.")
 MOVED = Counter("berth_estimates_changed_total", "Start estimates that the arbiter changed.")
+PASS_SECONDS = Histogram("berth_pass_seconds", "How long the parts of the arbiter's passes take.", ["part"])
 
 
 class LedgerBookkeeping(Bookkeeping):
@@ -112,9 +113,14 @@ class LedgerBookkeeping(Bookkeeping):
 
     @activity.defn(name="arbitrate")
     async def arbitrate(self, now: datetime) -> ArbiterReport:
-        done = await run_pass(self._ledger, now)
+        done = await grant(self._ledger, now)
         self._courier.deliver_soon(done.messages)
         QUEUED.set(done.queued)
-        GRANTED.inc(done.granted)
-        MOVED.inc(done.estimates_changed)
-        return ArbiterReport(done.queued, done.granted, done.estimates_changed)
+        GRANTED.inc(done.grants)
+        return ArbiterReport(done.queued, done.grants)
+
+    @activity.defn(name="estimate")
+    async def estimate(self, now: datetime) -> int:
+        changed = await estimate(self._ledger, now)
+        MOVED.inc(changed)
+        return changed

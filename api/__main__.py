@@ -21,6 +21,7 @@ from api.settings import Settings
 from clusters.connection import ClusterConnection
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
+from domain.failures import ClusterRefused
 from ledger.connection import Ledger
 
 log = structlog.get_logger("api")
@@ -37,7 +38,11 @@ def main() -> int:
         sys.stderr.write(f"the environment is not complete: {error}\n")
         return 2
     logs.configure(settings.log_format)
-    uvloop.run(serve(settings))
+    try:
+        uvloop.run(serve(settings))
+    except ClusterRefused as failure:
+        sys.stderr.write(f"{failure.message}\n")
+        return 2
     return 0
 
 

@@ -9,9 +9,9 @@ from fastapi import Depends, Header, Request
 from api.auth.current_caller import CurrentCaller
 from api.backends import Backends
 from api.operations.call import Call
-from domain.failures import InvalidRequest
 
 KEY_LENGTH_MAX = 255
+PRINTABLE = "^[ -~]+$"
 
 
 async def current_call(request: Request, caller: CurrentCaller) -> Call:
@@ -25,18 +25,17 @@ async def creating_call(
     caller: CurrentCaller,
     idempotency_key: Annotated[
         str | None,
-        Header(description="Repeat a request under the same key, and it is done once. 1 to 255 printable characters."),
+        Header(
+            description="Repeat a request under the same key, and it is done once.",
+            min_length=1,
+            max_length=KEY_LENGTH_MAX,
+            pattern=PRINTABLE,
+        ),
     ] = None,
 ) -> Call:
     """A call that makes something, once per idempotency key."""
     backends: Backends = request.app.state.backends
-    return Call(backends, caller, backends.clock(), _checked(idempotency_key))
-
-
-def _checked(key: str | None) -> str | None:
-    if key is not None and not (1 <= len(key) <= KEY_LENGTH_MAX and key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} printable ASCII characters")
-    return key
+    return Call(backends, caller, backends.clock(), idempotency_key)
 
 
 CurrentCall = Annotated[Call, Depends(current_call)]

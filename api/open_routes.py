@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any, Final
 
+import fastapi_offline
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -90,8 +91,7 @@ def serve_documents(app: FastAPI, dialects: Sequence[Dialect]) -> None:
         app.add_api_route(path, _answering(JSONResponse(content)), include_in_schema=False)
     for path, url in pages.items():
         app.add_api_route(path, _answering(_page(url)), include_in_schema=False)
-    with as_file(files("fastapi_offline") / "static") as folder:
-        app.mount(ASSETS, StaticFiles(directory=folder))
+    app.mount(ASSETS, StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static"))
 
 
 def _page(url: str) -> HTMLResponse:
@@ -122,10 +122,16 @@ def _health_words(found: Health) -> dict[str, Any]:
         "parts": {
             "ledger": _part_words(found.ledger),
             "temporal": _part_words(found.temporal),
-            "outbox": _part_words(found.outbox),
+            "outbox": _outbox_words(found),
             "clusters": {name: _part_words(part) for name, part in found.clusters.items()},
         },
     }
+
+
+def _outbox_words(found: Health) -> dict[str, Any]:
+    backlog = found.backlog
+    waiting, oldest_seconds = (None, None) if backlog is None else (backlog.waiting, backlog.oldest_seconds)
+    return {**_part_words(found.undelivered), "waiting": waiting, "oldest_seconds": oldest_seconds}
 
 
 def _part_words(part: Part) -> dict[str, str]:

@@ -100,4 +100,6 @@ def _claim(gpr: QueuedGpr) -> Claim:
         memory_gib=gpr.memory_gib,
         not_before=gpr.not_before,
         excluded_nodes=gpr.excluded_nodes,
+        planned_cluster=gpr.shown.cluster,
+        planned_nodes=gpr.shown.nodes,
     )

@@ -77,7 +77,9 @@ def _state(node: Node) -> Text:
 def _holders(node: Node) -> str:
     seen = [f"{each.workspace}/{each.gpr} ({each.gpus})" for each in node.holders]
     unseen = node.held_gpus - sum(each.gpus for each in node.holders)
-    return ", ".join([*seen, *([f"others ({unseen})"] if unseen > 0 else [])])
+    others = [f"others ({unseen})"] if unseen > 0 else []
+    foreign = [f"pods outside Berth ({node.foreign_gpus})"] if node.foreign_gpus else []
+    return ", ".join([*seen, *others, *foreign])
 
 
 def _gpus(found: list[Node]) -> str:

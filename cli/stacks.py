@@ -15,7 +15,8 @@ from cli.client import Away, BerthClient, Gpr
 from cli.client.answers import Health
 from cli.client.transport import AT_ONCE, Transport
 from cli.clock import Clock
-from cli.demo.story import Stage, play
+from cli.demo.stage import Stage
+from cli.demo.story import play
 from cli.demo.summary import Summary
 from cli.exits import ExitCode
 from cli.failures import CommandFailed

@@ -10,12 +10,21 @@ from domain.gpr import Estimate
 from ledger.statements import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from ledger.connection import Connection
 
 _SQL = load("arbitration")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStart:
+    """What is shown for a queued Gpr, and where the plan has it."""
+
+    estimate: Estimate
+    cluster: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class QueuedGpr:
     clusters: tuple[str, ...]
     not_before: datetime | None
     excluded_nodes: frozenset[tuple[str, str]]
-    shown: Estimate
+    shown: PlannedStart
 
 
 async def lock(connection: Connection, scheduling_domain: str) -> None:
@@ -64,21 +73,28 @@ async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
             clusters=tuple(row["clusters"]),
             not_before=row["not_before"],
             excluded_nodes=frozenset(_node_key(text) for text in row["excluded_nodes"]),
-            shown=Estimate(row["starts_at"], row["position"] or 0, row["reason_code"], row["reason"]),
+            shown=PlannedStart(
+                Estimate(row["starts_at"], row["position"] or 0, row["reason_code"], row["reason"]),
+                row["planned_cluster"],
+                tuple(row["planned_nodes"]),
+            ),
         )
         for row in await connection.fetch(_SQL["queue"], now)
     ]
 
 
-async def write_estimates(connection: Connection, estimates: Sequence[tuple[str, Estimate]]) -> None:
-    """Show these estimates from now on."""
+async def write_estimates(connection: Connection, planned: Mapping[str, PlannedStart]) -> None:
+    """Show these estimates from now on, by Gpr."""
+    starts = planned.values()
     await connection.execute(
         _SQL["write_estimates"],
-        [UUID(gpr_id) for gpr_id, _ in estimates],
-        [estimate.starts_at for _, estimate in estimates],
-        [estimate.position for _, estimate in estimates],
-        [estimate.reason_code for _, estimate in estimates],
-        [estimate.reason for _, estimate in estimates],
+        [UUID(gpr_id) for gpr_id in planned],
+        [start.estimate.starts_at for start in starts],
+        [start.estimate.position for start in starts],
+        [start.estimate.reason_code for start in starts],
+        [start.estimate.reason for start in starts],
+        [start.cluster for start in starts],
+        [" ".join(start.nodes) for start in starts],
     )
 
 

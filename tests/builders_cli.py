@@ -84,6 +84,7 @@ def a_node_document(name: str = "t4-1", **changes: Any) -> Json:
         "gpus": 1,
         "free_gpus": 1,
         "held_gpus": 0,
+        "foreign_gpus": 0,
         "memory_mib": 15360,
         "memory_gib": 15,
         "region": "us-east-1",

@@ -128,7 +128,6 @@ class ArbiterReport:
 
     queued: int
     granted: int
-    estimates_changed: int
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,12 @@ class Bookkeeping(ABC):
     @activity.defn(name="arbitrate")
     @abstractmethod
     async def arbitrate(self, now: datetime) -> ArbiterReport:
-        """One pass: grants and estimates."""
+        """One pass: grant what can start now."""
+
+    @activity.defn(name="estimate")
+    @abstractmethod
+    async def estimate(self, now: datetime) -> int:
+        """Bring the estimates of everything queued up to date; how many changed."""
 
 
 class Provisioning(ABC):

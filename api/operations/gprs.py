@@ -153,7 +153,8 @@ async def events(call: Call, reference: str, *, limit: int, after: int) -> list[
     """What was decided about it, oldest first."""
     async with call.backends.ledger.reading() as connection:
         gpr = await gpr_for(connection, call, reference, Action.VIEW)
-        return await reading.events_of_gpr(connection, gpr.id, limit=limit, after=after)
+        found = await reading.events_of_gpr(connection, gpr.id, limit=limit, after=after)
+    return [replace(event, workspace_id=gpr.workspace_id) for event in found]
 
 
 async def notices(call: Call, reference: str) -> list[Notice]:

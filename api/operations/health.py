@@ -49,7 +49,8 @@ class Health:
     at: datetime
     ledger: Part
     temporal: Part
-    outbox: Part
+    undelivered: Part
+    backlog: outbox.Backlog | None
     clusters: dict[str, Part]
 
     @property
@@ -57,7 +58,7 @@ class Health:
         """Away without the ledger, degraded where anything else is not well."""
         if self.ledger.state is State.AWAY:
             return State.AWAY
-        parts = (self.temporal, self.outbox, *self.clusters.values())
+        parts = (self.temporal, self.undelivered, *self.clusters.values())
         return State.OK if all(part.state is State.OK for part in parts) else State.DEGRADED
 
 
@@ -85,10 +86,17 @@ class Checkup:
 
 
 async def _ask(backends: Backends) -> Health:
-    (ledger, clusters), temporal, backlog = await asyncio.gather(
+    (ledger, clusters), temporal, (undelivered, backlog) = await asyncio.gather(
         _ledger(backends), _part(backends.courier.ping()), _backlog(backends)
     )
-    return Health(backends.clock(), ledger, temporal, backlog, {one.name: _cluster(one) for one in clusters})
+    return Health(
+        at=backends.clock(),
+        ledger=ledger,
+        temporal=temporal,
+        undelivered=undelivered,
+        backlog=backlog,
+        clusters={one.name: _cluster(one) for one in clusters},
+    )
 
 
 async def _ledger(backends: Backends) -> tuple[Part, list[Cluster]]:
@@ -101,17 +109,18 @@ async def _ledger(backends: Backends) -> tuple[Part, list[Cluster]]:
     return await _part(look()), found
 
 
-async def _backlog(backends: Backends) -> Part:
-    waiting: list[outbox.Backlog] = []
+async def _backlog(backends: Backends) -> tuple[Part, outbox.Backlog | None]:
+    found: list[outbox.Backlog] = []
 
     async def look() -> None:
-        waiting.append(await outbox.backlog(backends.ledger))
+        found.append(await outbox.backlog(backends.ledger))
 
     part = await _part(look())
-    if waiting and waiting[0].oldest_seconds > BACKLOG_SECONDS_MAX:
-        detail = f"{waiting[0].waiting} messages undelivered, the oldest for {waiting[0].oldest_seconds:.0f} s"
-        return Part(State.DEGRADED, detail)
-    return part
+    backlog = found[0] if found else None
+    if backlog is not None and backlog.oldest_seconds > BACKLOG_SECONDS_MAX:
+        detail = f"{backlog.waiting} messages undelivered, the oldest for {backlog.oldest_seconds:.0f} s"
+        part = Part(State.DEGRADED, detail)
+    return part, backlog
 
 
 async def _part(question: Awaitable[None]) -> Part:

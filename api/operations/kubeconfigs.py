@@ -22,8 +22,11 @@ THREADS_PER_CLUSTER: Final = 4
 class ClusterKubeconfigs:
     """Issues kubeconfigs through the connections of this process."""
 
-    def __init__(self, connections: Mapping[str, ClusterConnection]) -> None:
+    def __init__(
+        self, connections: Mapping[str, ClusterConnection], *, deadline_seconds: float = ISSUE_SECONDS_MAX
+    ) -> None:
         self._connections = connections
+        self._deadline_seconds = deadline_seconds
         self._threads = {
             name: ThreadPoolExecutor(THREADS_PER_CLUSTER, thread_name_prefix=f"kubeconfig-{name}")
             for name in connections
@@ -40,7 +43,7 @@ class ClusterKubeconfigs:
             self._threads[cluster], issue_kubeconfig, connection, tenancy, anchor, expires_in_seconds
         )
         try:
-            async with asyncio.timeout(ISSUE_SECONDS_MAX):
+            async with asyncio.timeout(self._deadline_seconds):
                 return await work
         except TimeoutError as error:
             raise ClusterUnavailable(f"cluster {cluster!r} does not answer") from error

@@ -15,7 +15,7 @@ from clusters.access import IssuedKubeconfig, merged
 from domain.failures import FenceLost, InvalidRequest, WrongPhase
 from domain.identifiers import access_anchor_name, checked_name, checked_namespace
 from domain.permissions import Action
-from domain.workspace import Tenancy, Workspace, WorkspacePhase, WorkspaceRequest
+from domain.workspace import NAME_IN_USE, Tenancy, Workspace, WorkspacePhase, WorkspaceRequest
 from ledger import inventory, reading, workspaces
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ async def listing(call: Call, *, limit: int, after: int = 0) -> list[Workspace]:
     """Workspaces in use that the caller may see, oldest first; `after`: sequence of the last one seen."""
     member = None if call.caller.administrator else call.principal_id
     async with call.backends.ledger.reading() as connection:
-        found = await workspaces.visible(connection, member, limit=limit, after=after)
-    return [one for one in found if role_in(call.caller, one.id, one.role) is not None]
+        if call.caller.workspace_id is not None:
+            return await _only_one(connection, call, call.caller.workspace_id, after)
+        return await workspaces.visible(connection, member, limit=limit, after=after)
 
 
 async def delete(call: Call, name: str) -> Workspace:
@@ -96,6 +97,12 @@ async def kubeconfig(call: Call, name: str, cluster: str | None, expires_in_seco
     )
     together = merged(issued)
     return Kubeconfig(together.text, together.expires_at, clusters)
+
+
+async def _only_one(connection: Connection, call: Call, workspace_id: UUID, after: int) -> list[Workspace]:
+    workspace = await workspaces.find(connection, workspace_id, call.principal_id)
+    in_use = workspace.phase in NAME_IN_USE and workspace.sequence > after
+    return [workspace] if in_use and role_in(call.caller, workspace_id, workspace.role) is not None else []
 
 
 def _checked(request: WorkspaceRequest) -> WorkspaceRequest:

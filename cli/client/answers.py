@@ -142,7 +142,7 @@ class Holder(Answer):
 
 
 class Node(Answer):
-    """A GPU node; `holders` names only those that the caller may see."""
+    """A GPU node; `holders` names only those that the caller may see, `foreign_gpus` are used by pods outside Berth."""
 
     cluster: str
     name: str
@@ -151,6 +151,7 @@ class Node(Answer):
     gpus: int
     free_gpus: int
     held_gpus: int = 0
+    foreign_gpus: int = 0
     memory_mib: int = 0
     memory_gib: int = 0
     region: str = ""

@@ -6,25 +6,21 @@ should have done it, and the Gpr is let go.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 
 from cli.client import ApiFailure, BerthClient, Gpr, NewGpr, NewWorkspace, NotFound, Workspace
 from cli.client.answers import Node
-from cli.clock import Clock, TooLate, looks
+from cli.clock import looks
 from cli.demo.hardware import smallest, why_none
-from cli.demo.pod import Kubectl, KubectlFailed, PodSight, gpu_pod
+from cli.demo.pod_step import start_pod
+from cli.demo.stage import Stage, cluster_of, explained, step
 from cli.demo.stretches import stretches
 from cli.exits import ExitCode
-from cli.failures import CommandFailed, told
+from cli.failures import CommandFailed
 from cli.gpr_view import outlook, place, wish
-from cli.narration import Narrator
 from cli.phrases import clock_time, counted, elapsed, span
 from cli.watching import Watch
-from cli.workspaces import until_ready, write_private
+from cli.workspaces import until_ready
 from domain.gpr import Phase
 
 WORKSPACE = "demo"
@@ -34,19 +30,7 @@ HARDWARE_SECONDS_MAX = 90.0
 QUEUE_SECONDS_MAX = 90.0
 """An earlier demonstration may still hold the workspace, or the GPU."""
 ACTIVE_SECONDS_MAX = 60.0
-POD_SECONDS_MAX = LEASE_SECONDS
 RELEASE_SECONDS_MAX = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What the demonstration plays on. `log_tail` gives the last lines of a part's log."""
-
-    client: BerthClient
-    clock: Clock
-    narrator: Narrator
-    kubectl: Path | None
-    log_tail: Callable[[str], str]
 
 
 def play(stage: Stage) -> Gpr:
@@ -55,7 +39,7 @@ def play(stage: Stage) -> Gpr:
     gpr = _submit(stage, node)
     try:
         active = _until_active(stage, gpr)
-        _start_pod(stage, active, workspace)
+        start_pod(stage, active, workspace)
         return _until_free(stage, active)
     except (CommandFailed, ApiFailure, KeyboardInterrupt):
         with suppress(ApiFailure):  # the first failure is the one to tell
@@ -68,9 +52,9 @@ def play(stage: Stage) -> Gpr:
 
 def _prepare(stage: Stage) -> tuple[Node, Workspace]:
     known = _known_workspace(stage.client)
-    with _step(stage, "hardware", "core"):
+    with step(stage, "hardware", "core"):
         node = _wait_for_hardware(stage, known)
-    with _step(stage, "workspace", f"cluster-{node.cluster}"):
+    with step(stage, "workspace", f"cluster-{node.cluster}"):
         if known is None:
             stage.client.create_workspace(NewWorkspace(name=WORKSPACE, clusters=[node.cluster], namespaces=[WORKSPACE]))
         ready = until_ready(stage.client, stage.clock, WORKSPACE)
@@ -102,7 +86,7 @@ def _wait_for_hardware(stage: Stage, known: Workspace | None) -> Node:
 
 
 def _submit(stage: Stage, node: Node) -> Gpr:
-    with _step(stage, "submitted", "api"):
+    with step(stage, "submitted", "api"):
         gpr = stage.client.submit(
             NewGpr(
                 workspace=WORKSPACE,
@@ -117,10 +101,10 @@ def _submit(stage: Stage, node: Node) -> Gpr:
 
 
 def _until_active(stage: Stage, gpr: Gpr) -> Gpr:
-    with _step(stage, Phase.QUEUED, "core"):
+    with step(stage, Phase.QUEUED, "core"):
         granted = _follow(stage, gpr, Phase.QUEUED, QUEUE_SECONDS_MAX)
         stage.narrator.done(Phase.QUEUED, f"granted {place(granted)}")
-    with _step(stage, Phase.PROVISIONING, f"cluster-{_cluster(granted)}"):
+    with step(stage, Phase.PROVISIONING, f"cluster-{cluster_of(granted)}"):
         active = (
             granted
             if granted.phase is Phase.ACTIVE
@@ -134,17 +118,17 @@ def _until_active(stage: Stage, gpr: Gpr) -> Gpr:
 
 
 def _until_free(stage: Stage, active: Gpr) -> Gpr:
-    part = f"cluster-{_cluster(active)}"
-    with _step(stage, Phase.ACTIVE, "core"):
+    part = f"cluster-{cluster_of(active)}"
+    with step(stage, Phase.ACTIVE, "core"):
         ending = _follow(stage, active, Phase.ACTIVE, LEASE_SECONDS + RELEASE_SECONDS_MAX)
         notices = [each.message for each in stage.client.notices(active.id) if each.delivered_at]
         stage.narrator.done(Phase.ACTIVE, "; ".join([_ended(stage, active), *notices]))
-    with _step(stage, Phase.RELEASING, part):
+    with step(stage, Phase.RELEASING, part):
         ended = ending if ending.ended else _follow(stage, ending, Phase.RELEASING, RELEASE_SECONDS_MAX)
         if ended.phase is not Phase.EXPIRED:
             raise _otherwise(stage, ended)
         stage.narrator.done(Phase.RELEASING, f"{ended.phase}; torn down and seen to be free")
-    with _step(stage, "free", part):
+    with step(stage, "free", part):
         stage.narrator.done("free", _freedom(stage, ended))
     stage.narrator.note(stretches(ended, list(stage.client.events(ended.id))), title="in all")
     return ended
@@ -153,7 +137,7 @@ def _until_free(stage: Stage, active: Gpr) -> Gpr:
 def _follow(stage: Stage, gpr: Gpr, phase: Phase, seconds_max: float) -> Gpr:
     """The Gpr as soon as it is no longer in this phase."""
     watch, last = Watch(stage.client, stage.clock, gpr.id), gpr
-    with _explained(lambda: outlook(last, stage.clock.now())):
+    with explained(lambda: outlook(last, stage.clock.now())):
         for sight in watch.sights(what=f"the end of phase {phase}", seconds_max=seconds_max):
             last = sight.gpr
             if last.phase is not phase:
@@ -173,80 +157,12 @@ def _ended(stage: Stage, active: Gpr) -> str:
 def _freedom(stage: Stage, ended: Gpr) -> str:
     """What its nodes say; still held is a failure, for the Gpr has said that it is free."""
     own = {each.node for each in ended.lease.nodes} if ended.lease else set()
-    nodes = [each for each in stage.client.nodes() if each.name in own and each.cluster == _cluster(ended)]
+    nodes = [each for each in stage.client.nodes() if each.name in own and each.cluster == cluster_of(ended)]
     held = [each.name for each in nodes for holder in each.holders if holder.gpr == ended.name]
     if held:
         raise CommandFailed(f"{', '.join(held)}: still held by {ended.name}")
     return ", ".join(f"{each.name}: {each.free_gpus} of {counted(each.gpus, 'GPU')} free" for each in nodes)
 
 
-# --- the pod --------------------------------------------------------------------------------------------------------
-
-
-def _start_pod(stage: Stage, active: Gpr, workspace: Workspace) -> None:
-    if stage.kubectl is None:
-        stage.narrator.note("no kubectl was found: the GPU pod is left out", title="pod")
-        return
-    cluster = _cluster(active)
-    with _step(stage, "pod", f"{cluster}.kube-scheduler"), tempfile.TemporaryDirectory() as folder:
-        kubeconfig = Path(folder) / "kubeconfig"
-        write_private(kubeconfig, stage.client.kubeconfig(WORKSPACE, cluster=cluster).kubeconfig)
-        sight = _running(stage, Kubectl(stage.kubectl, kubeconfig), workspace.namespaces[0], active.name)
-        if active.lease and sight.node not in {each.node for each in active.lease.nodes}:
-            raise CommandFailed(f"the pod runs on {sight.node}, which was not granted")
-        stage.narrator.done("pod", f"{active.name} runs on {sight.node}, started with the issued kubeconfig")
-
-
-def _running(stage: Stage, kubectl: Kubectl, namespace: str, name: str) -> PodSight:
-    def look() -> PodSight:
-        try:
-            kubectl.create(gpu_pod(namespace, name))
-            return kubectl.pod(namespace, name)
-        except KubectlFailed as failure:
-            return PodSight("", "", f"{failure.message}: {failure.detail}")
-
-    last = PodSight("", "")
-    with _explained(lambda: last.reason):
-        for last in looks(look, stage.clock, what="the running pod", seconds_max=POD_SECONDS_MAX):
-            if last.phase == "Running":
-                return last
-            stage.narrator.running("pod", last.reason or f"{name} is {last.phase}")
-    raise AssertionError  # looking ends by being too late
-
-
-# --- how each step is told ------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _step(stage: Stage, key: str, part: str) -> Iterator[None]:
-    """A step that `part` does: what fails in it is told with the tail of that part's log."""
-    stage.narrator.running(key, "")
-    try:
-        yield
-    except (CommandFailed, ApiFailure) as failure:
-        known = told(failure)
-        stage.narrator.failed(key, known.message)
-        raise CommandFailed(
-            f"the demonstration stopped at '{key}': {known.message}",
-            mend=known.mend or f"`berth status` and `berth logs {part}` say more; `berth up --no-demo` leaves it out",
-            detail="\n".join(text for text in (known.detail, stage.log_tail(part)) if text),
-            code=known.code,
-        ) from failure
-
-
-@contextmanager
-def _explained(why: Callable[[], str]) -> Iterator[None]:
-    """What came too late is told with what it last waited for."""
-    try:
-        yield
-    except TooLate as failure:
-        failure.detail = why()
-        raise
-
-
 def _otherwise(stage: Stage, gpr: Gpr) -> CommandFailed:
     return CommandFailed(f"it is {gpr.phase}: {outlook(gpr, stage.clock.now())}", code=ExitCode.OTHERWISE)
-
-
-def _cluster(gpr: Gpr) -> str:
-    return gpr.lease.cluster if gpr.lease else ""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.stack import folders, locks
+from cli.stack import folders
 from cli.stack.events import Event, Moment, Report
 from cli.stack.failures import StackError, tail
 
@@ -37,7 +37,7 @@ NETWORK = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|prox
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """A go command; with a scratch folder when its caches are ours to throw away."""
+    """A go command; with a scratch folder when it and its caches are ours to throw away."""
 
     command: Path
     scratch: Path | None = None
@@ -53,7 +53,7 @@ class Go:
         _follow(_run(argv, module, environment, log), report, "compiling", total)
 
     def forget_scratch(self) -> None:
-        """Throw away our own module and build caches; a user's own are left as they are."""
+        """Throw away our own compiler and its caches; a user's own are left as they are."""
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -69,21 +69,29 @@ class Go:
             return os.environ | fixed
         caches = {"GOPATH": "path", "GOMODCACHE": "modules", "GOCACHE": "build"}
         own = {name: str(self.scratch / folder) for name, folder in caches.items()}
+        # its counters go there too, or they would stay in the home; the user's own Go settings are still read
+        own |= {
+            "XDG_CONFIG_HOME": str(self.scratch / "config"),
+            "GOENV": os.environ.get("GOENV", str(_user_settings())),
+        }
         # without it the module cache could not be removed again
         return os.environ | fixed | own | {"GOFLAGS": "-modcacherw"}
 
 
 def find(report: Report) -> Go:
-    """The user's compiler when it will do, else ours, installed on first use."""
+    """The user's compiler when it will do, else ours, installed for this build; one build at a time calls this."""
     on_path = shutil.which("go")
     if on_path is not None and _is_new_enough(on_path):
         return Go(Path(on_path))
-    cache = folders.cache_root() / "go"
-    place = cache / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    with locks.held(cache / "lock"):
-        if not place.exists():
-            _install(place, report)
-    return Go(place / "go" / "bin" / "go", scratch=cache / "scratch")
+    own = folders.make_enterable(folders.cache_root() / "go")
+    place = own / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+    if not place.exists():
+        _install(place, report)
+    return Go(place / "go" / "bin" / "go", scratch=own)
+
+
+def _user_settings() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "go" / "env"
 
 
 def _is_new_enough(command: str) -> bool:

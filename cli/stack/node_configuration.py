@@ -44,13 +44,8 @@ class Place:
         return f"{self.subnet}.1"
 
     @property
-    def containerd(self) -> Path:
-        """Its socket."""
-        return self.files / "containerd.sock"
-
-
-def containerd(self) -> Path:
-        """Its socket."""
+    def socket(self) -> Path:
+        """Where containerd answers."""
         return self.files / "containerd.sock"
 
 
@@ -64,7 +59,7 @@ state = "{place.files}/containerd-state"
 oom_score = 0
 disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{each}"' for each in ("aufs", "btrfs", "devmapper", "zfs"))}]
 [grpc]
-  address = "{place.containerd}"
+  address = "{place.socket}"
 [plugins."{cri}"]
   sandbox_image = "{PAUSE_IMAGE}"
   disable_apparmor = true
@@ -109,7 +104,7 @@ def kubelet(place: Place, ports: tuple[int, int], authority: Path, serving: tupl
             "x509": {"clientCAFile": str(authority)},
         },
         "authorization": {"mode": "AlwaysAllow"},
-        "containerRuntimeEndpoint": f"unix://{place.containerd}",
+        "containerRuntimeEndpoint": f"unix://{place.socket}",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{place.name}/{PODS}",
         "failCgroupV1": False,

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.stack import node_requirements
 from cli.stack.failures import StackError
-from cli.stack.node_traces import entrance
+from cli.stack.node_traces import SEARCHED, entrance, program
 from cli.stack.ports import LOOPBACK
 from cli.stack.probe import Endpoint
 from cli.stack.processes import Program
@@ -96,7 +95,7 @@ class NodePrograms:
         return [str(self.binaries / "deviceplugin"), f"-count={self.node.gpus}"], lambda: True
 
     def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        argv = [node_requirements.program("ctr") or "ctr", "--address", str(self.place.containerd), *arguments]
+        argv = [program("ctr") or "ctr", "--address", str(self.place.socket), *arguments]
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 
     def _program(self, part: str, argv: list[str], ready: Callable[[], bool]) -> Program:
@@ -105,7 +104,7 @@ class NodePrograms:
             argv=argv,
             ready=ready,
             folder=self.place.files,
-            environment={"PATH": node_requirements.SEARCHED, "HOME": str(self.place.files)},
+            environment={"PATH": SEARCHED, "HOME": str(self.place.files)},
         )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from cli.stack import folders, toolchain
+from cli.stack import folders, node_traces, toolchain
 from cli.stack.failures import StackError
-from cli.stack.node_traces import hierarchies
+from cli.stack.node_traces import SEARCHED, controllers, hierarchies, program
 
 PROGRAMS = {
     "containerd": "containerd",
@@ -25,8 +24,7 @@ PROGRAMS = {
 """And the Debian package that has each."""
 PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 PLUGINS = ("bridge", "host-local", "loopback")
-CONTROLLERS = ("cpu", "cpuacct", "cpuset", "devices", "memory", "pids")
-SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 LINKED_DYNAMICALLY = b"/ld-linux"
 TRIAL = "mount -t tmpfs berth /run && ip link add berth type bridge"
 """In namespaces of its own, so that nothing of it stays."""
@@ -36,11 +34,6 @@ def check() -> None:
     """Raise a StackError that names the first thing that is missing here."""
     for requirement in (_root, _programs, _plugins, _cgroups, _namespaces, _binaries):
         requirement()
-
-
-def program(name: str) -> str | None:
-    """Where a program is; also in the folders of system programs, which not every PATH has."""
-    return shutil.which(name) or shutil.which(name, path=SEARCHED)
 
 
 def plugins() -> Path | None:
@@ -70,22 +63,24 @@ def _plugins() -> None:
 
 
 def _cgroups() -> None:
-    mounted = {controller for place in hierarchies() for controller in place.name.split(",")}
-    missing = [controller for controller in CONTROLLERS if controller not in mounted]
+    missing = set(CONTROLLERS).difference(*(controllers(place) for place in hierarchies()))
     if missing:
-        mend = "a kernel started with systemd.unified_cgroup_hierarchy=0; cgroup v2 has not been tried"
-        raise StackError(f"a real node needs the cgroup v1 controllers {', '.join(missing)}", mend=mend)
-    for place in hierarchies():
+        mend = "mount them, or run this outside a container"
+        raise StackError(f"a real node needs the cgroup controllers {', '.join(sorted(missing))}", mend=mend)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder)
         try:
-            Path(tempfile.mkdtemp(prefix="berth-trial-", dir=place)).rmdir()
+            node_traces.make_cgroups(trial)
         except OSError as error:
             mend = "run this outside a container, or in a privileged one"
             raise StackError(f"a real node needs cgroups that it may write: {error}", mend=mend) from error
+        finally:
+            node_traces.remove(trial)
 
 
 def _namespaces() -> None:
     trial = ["unshare", "--mount", "--net", "/bin/sh", "-c", TRIAL]
-    answer = subprocess.run(trial, capture_output=True, text=True, check=False)
+    answer = subprocess.run(trial, capture_output=True, text=True, check=False, env={"PATH": SEARCHED})
     if answer.returncode:
         why = answer.stderr.strip() or "no reason given"
         mend = "run this outside a container, or in a privileged one"

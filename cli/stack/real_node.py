@@ -90,7 +90,7 @@ class RealNode:
         """Start all parts and wait until pods with GPUs can run."""
         place = self.programs.place
         place.files.mkdir()
-        node_traces.make_cgroups(place.name)
+        node_traces.make_cgroups(self.roster.folder)
         node_traces.make_bridge(place.name, f"{place.address}/24")
         self._write_files()
         self.roster.start(self.programs.mounts())
@@ -167,7 +167,7 @@ class RealNode:
             file.write_text(content)
 
     def _import_images(self) -> None:
-        pause, busybox = self.programs.binaries / "pause", Path(node_requirements.program("busybox") or "busybox")
+        pause, busybox = self.programs.binaries / "pause", Path(node_traces.program("busybox") or "busybox")
         links = {f"bin/{applet}": "busybox" for applet in APPLETS}
         for image in (
             Image(PAUSE_IMAGE, {"pause": pause}, entrypoint=["/pause"]),

@@ -147,6 +147,8 @@ create table gpr (
     excluded_nodes text[] not null default '{}',      -- 'cluster/node' that failed it
     starts_at     timestamptz,                        -- the estimate
     position      integer,
+    planned_cluster text not null default '',         -- where the plan has it, so that the next plan keeps it there
+    planned_nodes text[] not null default '{}',
     reason_code   text not null default '',
     reason        text not null default '',
     version       integer not null default 1          -- grows with every change

@@ -8,14 +8,15 @@ select g.id::text as gpr_id, g.name, g.workspace_id::text as workspace, g.exclus
        g.gpus_per_node, g.duration_seconds, g.shape, g.instance_type, g.memory_gib, g.not_before,
        case when g.not_before > $1::timestamptz - interval '10 minutes' then g.excluded_nodes else '{}' end as excluded_nodes,
        case when g.clusters = '{}' then w.clusters else g.clusters end as clusters,
-       g.starts_at, g.position, g.reason_code, g.reason
+       g.starts_at, g.position, g.reason_code, g.reason, g.planned_cluster, g.planned_nodes
 from gpr g join workspace w on w.id = g.workspace_id
 where g.phase = 'queued' and w.phase = 'ready' order by g.sequence;
 
 -- name: write_estimates
 -- delays counts how often a shown estimate moved to later by more than a few seconds
 update gpr g set starts_at = e.starts_at, position = e.position, reason_code = e.reason_code, reason = e.reason,
+    planned_cluster = e.planned_cluster, planned_nodes = string_to_array(e.planned_nodes, ' '),
     delays = g.delays + (g.starts_at is not null and (e.starts_at is null or e.starts_at > g.starts_at + interval '5 seconds'))::int
-from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
-     as e(id, starts_at, position, reason_code, reason)
+from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[])
+     as e(id, starts_at, position, reason_code, reason, planned_cluster, planned_nodes)
 where g.id = e.id and g.phase = 'queued';

@@ -218,6 +218,15 @@ async def test_a_key_that_an_administrator_hands_out_for_a_workspace_works_there
     assert (await api.call("GET", f"/api/v1/gpr/list?sliceName={outside}", headers=headers)).status_code == 404
 
 
+async def test_a_confined_key_lists_its_workspace_however_many_its_owner_has(api: TheApi) -> None:
+    owner = await api.someone()
+    names = [await api.workspace(owner) for _ in range(3)]
+    key = await api.someone(principal=owner.principal, confined_to=await api.workspace_id(names[2]))
+    page = (await api.call("GET", "/berth/v1/workspaces?limit=1", key)).json()
+    rest = (await api.call("GET", f"/berth/v1/workspaces?limit=1&after={page['next']}", key)).json()
+    assert ([one["name"] for one in page["items"]], rest) == ([names[2]], {"items": [], "next": None})
+
+
 async def test_somebody_elses_key_does_not_exist(api: TheApi) -> None:
     mine, other = await api.someone(), await api.someone()
     assert (await api.call("DELETE", f"/berth/v1/keys/{other.key_id}", mine)).status_code == 404

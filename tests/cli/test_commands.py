@@ -271,9 +271,9 @@ def test_a_kubeconfig_in_a_file_is_private(tmp_path: Path) -> None:
 
 def test_nodes_show_who_holds_them_and_what_others_hold() -> None:
     holder = {"gpr": "train", "workspace": "demo", "gpus": 2, "granted_at": an_instant(0)}
-    node = a_node_document("h100-1", shape="H100", gpus=8, free_gpus=3, held_gpus=5, holders=[holder])
+    node = a_node_document("h100-1", shape="H100", gpus=8, free_gpus=2, held_gpus=5, foreign_gpus=1, holders=[holder])
     shown = berth(Script().on("GET /berth/v1/nodes", items(node, a_node_document())), "nodes", "--shape", "h1").stdout
-    assert "demo/train (2), others (3)" in shown
+    assert "demo/train (2), others (3), pods outside Berth (1)" in shown
     assert "1 in all" in shown
 
 

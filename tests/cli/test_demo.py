@@ -14,7 +14,8 @@ from rich.console import Console
 from cli.client import BerthClient
 from cli.client.answers import Event
 from cli.demo.hardware import smallest, why_none
-from cli.demo.story import Stage, play
+from cli.demo.stage import Stage
+from cli.demo.story import play
 from cli.demo.stretches import stretches
 from cli.exits import ExitCode
 from cli.failures import CommandFailed

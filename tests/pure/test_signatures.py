@@ -24,7 +24,11 @@ PARTS = [
     RealClusterReconciling,
     RealLedgerReconciling,
 ]
-STEPS = [(part, name) for part in PARTS for name in sorted(part.__abstractmethods__ | set(part.__mro__[1].__abstractmethods__))]
+STEPS = [
+    (part, name)
+    for part in PARTS
+    for name in sorted(part.__abstractmethods__ | set(part.__mro__[1].__abstractmethods__))
+]
 
 
 @pytest.mark.parametrize(("part", "name"), STEPS, ids=lambda value: value if isinstance(value, str) else value.__name__)

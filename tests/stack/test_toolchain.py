@@ -47,6 +47,22 @@ def test_tools_are_built_with_the_link_flags_asked_for(a_module: Callable[[str],
 
 
 @needs_go
+def test_our_own_compiler_writes_nothing_outside_its_scratch_folder(
+    a_module: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    module, into = a_module(""), tmp_path / "bin"
+    into.mkdir()
+    go = Go(Path(GO or ""), scratch=tmp_path / "scratch")
+    go.install_tools(module, into, "", silence)
+    go.forget_scratch()
+    assert list(home.iterdir()) == []
+    assert not (tmp_path / "scratch").exists()
+
+
+@needs_go
 def test_a_tool_that_does_not_compile_shows_the_compilers_words(a_module: Callable[[str], Path]) -> None:
     with pytest.raises(StackError, match="could not be built") as failure:
         built(a_module("nonsense()"), [])

@@ -1,10 +1,10 @@
 """One Gpr in every phase of its life, each kept there until it is let go; and some that are just passing through.
 
-    held      active, for an hour
-    queued    behind `held`, in the same workspace
-    stopped   provisioning: a broken webhook stands before its node
-    leaving   releasing: a pod of it does not go
-    passing   submitted a moment before the part is killed, with a lease of seconds: caught in whatever step it is
+held      active, for an hour
+queued    behind `held`, in the same workspace
+stopped   provisioning: a broken webhook stands before its node
+leaving   releasing: a pod of it does not go
+passing   submitted a moment before the part is killed, with a lease of seconds: caught in whatever step it is
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ H100: Final = "NVIDIA-H100-80GB-HBM3"
 A100: Final = "NVIDIA-A100-SXM4-40GB"
 GATED_NODE: Final = "worker-1-a100-1"
 """The only one with A100s in its cluster."""
-POD: Final = "stays"
 
 HELD, QUEUED, STOPPED, LEAVING = "held", "queued", "stopped", "leaving"
 PASSING = ("passing-1", "passing-2")
@@ -52,6 +51,11 @@ class Population:
     number: int = 0
     ids: dict[str, str] = field(default_factory=dict)
     known: list[str] = field(default_factory=list)
+
+    @property
+    def pod(self) -> str:
+        """The pod that keeps `leaving`. A new name each time: a scheduler that missed the old one's end stumbles over it."""
+        return f"stays-{self.number}"
 
     @property
     def gate(self) -> Gate:
@@ -99,7 +103,7 @@ class Population:
 
     def let_go(self) -> None:
         """Take every obstacle away."""
-        let_pod_go(self.installation.cluster(CLUSTER), WORKSPACES[LEAVING], POD)
+        let_pod_go(self.installation.cluster(CLUSTER), WORKSPACES[LEAVING], self.pod)
         self.gate.open()
 
     def seen(self) -> dict[str, Gpr]:
@@ -126,13 +130,11 @@ class Population:
         """Released, but one of its pods is told to go and does not."""
         egs, workspace = self.installation.egs, WORKSPACES[LEAVING]
         tenant = self.installation.kubectl(egs.kubeconfig(workspace))
-        tenant.create(a_gpu_pod(POD, **{"hold-delete": "true"}))
-        until(lambda: tenant.pod(POD)["status"]["phase"] == "Running", "the pod that stays", FILL_SECONDS_MAX)
+        tenant.create(a_gpu_pod(self.pod, **{"hold-delete": "true"}))
+        until(lambda: tenant.pod(self.pod)["status"]["phase"] == "Running", "the pod that stays", FILL_SECONDS_MAX)
         egs.release_early(self.ids[LEAVING])
-        until(lambda: "deletionTimestamp" in tenant.pod(POD)["metadata"], "its deletion", FILL_SECONDS_MAX)
+        until(lambda: "deletionTimestamp" in tenant.pod(self.pod)["metadata"], "its deletion", FILL_SECONDS_MAX)
 
     def _await_phase(self, role: str, phase: Phase) -> None:
         gpr_id = self.ids[role]
         until(lambda: self.installation.native.gpr(gpr_id).phase is phase, f"{role} {phase}", FILL_SECONDS_MAX)
-
-

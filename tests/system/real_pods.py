@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-SETTLED_SECONDS = 3.0
+SETTLED_SECONDS = 2.0
 """In which a kubelet that restarted, or a scheduler that was told of something, would have done what it should not."""
 SHOWS_ITS_GPUS = ["sh", "-c", "echo $NVIDIA_VISIBLE_DEVICES; exec sleep 3600"]
 

@@ -115,7 +115,9 @@ def _go_on(population: Population) -> None:
         until(lambda role=role: _accepted(lambda: population.submit(role)), f"{role} accepted", PROGRESS_SECONDS_MAX)
     held = population.ids[HELD]
     until(
-        lambda: _accepted(lambda: population.installation.egs.release_early(held)), "early release", PROGRESS_SECONDS_MAX
+        lambda: _accepted(lambda: population.installation.egs.release_early(held)),
+        "early release",
+        PROGRESS_SECONDS_MAX,
     )
     population.let_go()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus
 
-from arbitration.arbiter_pass import run_pass
+from arbitration.arbiter_pass import grant
 from clusters.capacity import read_tokens, remove_tokens
 from clusters.inventory import observe_nodes
 from clusters.tenancy import apply_tenancy, delete_tenancy
@@ -115,7 +115,7 @@ class Stage:
         return gpr_id
 
     async def arbitrate(self) -> None:
-        await run_pass(self.ledger, now())
+        await grant(self.ledger, now())
 
     async def start(self, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
         """Start its lifecycle in skipped time."""
@@ -139,7 +139,7 @@ class Stage:
 
     async def grant_again(self, gpr_id: UUID, lifecycle: WorkflowHandle[GprWorkflow, str]) -> None:
         """What the arbiter and the relay do for a Gpr in the queue, long after its back-off."""
-        await run_pass(self.ledger, now() + timedelta(days=400))
+        await grant(self.ledger, now() + timedelta(days=400))
         async with self.ledger.reading() as connection:
             standing = await lifecycle_rows.standing(connection, gpr_id)
         await lifecycle.signal(GprWorkflow.granted, standing)

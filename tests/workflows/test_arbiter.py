@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from arbitration.arbiter_pass import run_pass
+from arbitration.arbiter_pass import estimate, grant
 from domain.gpr import EndCause, Phase
 from domain.identifiers import arbiter_workflow_id
 from ledger import leases
@@ -64,7 +64,7 @@ async def test_a_pass_that_runs_twice_grants_once(
 
 async def test_passes_and_cancellations_at_the_same_moment_have_one_outcome(stage: Stage) -> None:
     gpr_ids = [await a_gpr(stage.ledger, await stage.a_workspace()) for _ in range(12)]
-    await asyncio.gather(*(run_pass(stage.ledger, now()) for _ in range(4)), *(cancel(stage, one) for one in gpr_ids))
+    await asyncio.gather(*(grant(stage.ledger, now()) for _ in range(4)), *(cancel(stage, one) for one in gpr_ids))
     async with stage.ledger.reading() as connection:
         held = await leases.open_leases(connection)
     holding = {lease.gpr_id for lease in held}
@@ -76,7 +76,7 @@ async def test_passes_and_cancellations_at_the_same_moment_have_one_outcome(stag
 
 async def test_no_gpu_is_granted_twice_when_many_passes_run_at_once(stage: Stage) -> None:
     gpr_ids = [await a_gpr(stage.ledger, await stage.a_workspace(), gpus_per_node=2) for _ in range(12)]
-    await asyncio.gather(*(run_pass(stage.ledger, now()) for _ in range(5)))
+    await asyncio.gather(*(grant(stage.ledger, now()) for _ in range(5)))
     async with stage.ledger.reading() as connection:
         held = [gpu for lease in await leases.open_leases(connection) for gpu in lease.gpus]
     assert len(held) == len(set(held)) <= GPUS
@@ -88,7 +88,8 @@ async def test_everything_queued_has_a_start_or_a_reason(stage: Stage) -> None:
     workspace = await stage.a_workspace()
     gpr_ids = [await a_gpr(stage.ledger, workspace) for _ in range(3)]
     impossible = await a_gpr(stage.ledger, await stage.a_workspace(), gpus_per_node=64)
-    await run_pass(stage.ledger, now())
+    await grant(stage.ledger, now())
+    await estimate(stage.ledger, now())
     first, second = [(await stage.gpr(gpr_id)).estimate for gpr_id in gpr_ids[1:]]
     assert first.starts_at is not None
     assert second.starts_at is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from arbitration.arbiter_pass import run_pass
+from arbitration.arbiter_pass import grant
 from clusters.access import anchors
 from clusters.capacity import read_tokens
 from domain.gpr import EndCause, Phase
@@ -163,7 +163,7 @@ async def test_the_next_gpr_of_an_exclusive_workspace_waits_until_the_first_is_t
     assert (await stage.gpr(second)).phase is Phase.QUEUED
     await lifecycle.signal(GprWorkflow.release, await end(stage, gpr_id, EndCause.EARLY_RELEASE))
     await lifecycle.result()
-    await run_pass(stage.ledger, now())
+    await grant(stage.ledger, now())
     assert (await stage.gpr(second)).phase is Phase.PROVISIONING
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -23,31 +22,26 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from domain.priority import PRIORITY_MAX
+from api.wording import (
+    MEMORY_GIB_MAX,
+    Clusters,
+    Duration,
+    Flag,
+    GprName,
+    GpusPerNode,
+    Namespaces,
+    NewName,
+    Nodes,
+    Priority,
+    Text,
+    Word,
+    Words,
+)
 
-GPUS_PER_NODE_MAX = 64
-NODES_MAX = 4096
-MEMORY_GIB_MAX = 4096
-NAMES_MAX = 64
-"""Of each kind in one request: clusters, namespaces."""
-
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain the character NUL")
-    return text
-
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=253), AfterValidator(_without_nul)]
-Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_nul)]
-Names = Annotated[list[Name], Field(max_length=NAMES_MAX)]
-Flag = Annotated[bool, Field(strict=True)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Priority = Annotated[int, Field(strict=True, ge=0, le=PRIORITY_MAX)]
 Memory = Annotated[float, Field(strict=True, ge=0, le=MEMORY_GIB_MAX)]
 
-SliceName = Annotated[Name, Field(validation_alias=AliasChoices("sliceName", "workspaceName"))]
-WorkspaceName = Annotated[Name, Field(validation_alias=AliasChoices("workspaceName", "sliceName"))]
+SliceName = Annotated[Word, Field(validation_alias=AliasChoices("sliceName", "workspaceName"))]
+WorkspaceName = Annotated[Word, Field(validation_alias=AliasChoices("workspaceName", "sliceName"))]
 
 _Data = TypeVar("_Data")
 
@@ -116,7 +110,11 @@ class Nothing(Answer):
 class Login(Request):
     """An API key to be exchanged for a token."""
 
-    apiKey: Annotated[str, StringConstraints(max_length=1000)] = ""
+    model_config = ConfigDict(json_schema_extra={"required": ["apiKey"]})
+
+    apiKey: Annotated[
+        str, StringConstraints(max_length=1000), Field(json_schema_extra={"pattern": "^berth_[0-9a-f]{64}$"})
+    ] = ""
 
 
 class Token(Answer):
@@ -131,9 +129,9 @@ class Token(Answer):
 class CreateWorkspace(Request):
     """A slice workspace to be made: each namespace on each cluster."""
 
-    workspaceName: WorkspaceName
-    clusters: Annotated[Names, Field(min_length=1)]
-    namespaces: Annotated[Names, Field(min_length=1)]
+    workspaceName: Annotated[NewName, Field(validation_alias=AliasChoices("workspaceName", "sliceName"))]
+    clusters: Clusters
+    namespaces: Namespaces
     username: Text = ""
     email: Text = ""
 
@@ -148,7 +146,7 @@ class KubeConfigRequest(Request):
     """A kubeconfig for one cluster of a slice workspace, or for all."""
 
     workspaceName: WorkspaceName
-    clusterName: Name | None = None
+    clusterName: Word | None = None
 
 
 class WorkspaceCreated(Answer):
@@ -263,12 +261,12 @@ class WorkspaceInventory(Answer):
 class CreateGpr(Request):
     """A GPU provision request: `numberOfGPUs` on each of `numberOfGPUNodes`, for `exitDuration` from provisioning."""
 
-    gprName: Name
+    gprName: GprName
     sliceName: SliceName
-    exitDuration: Name = Field(examples=["0d0h5m"])
-    numberOfGPUs: Annotated[Count, Field(le=GPUS_PER_NODE_MAX)]
-    numberOfGPUNodes: Annotated[Count, Field(le=NODES_MAX)] = 1
-    clusterName: Name | None = None
+    exitDuration: Duration = Field(examples=["0d0h5m"])
+    numberOfGPUs: GpusPerNode
+    numberOfGPUNodes: Nodes = 1
+    clusterName: Word | None = None
     instanceType: Text = ""
     gpuShape: Text = ""
     memoryPerGPU: Annotated[Memory, Field(validation_alias=AliasChoices("memoryPerGPU", "memoryPerGpu"))] = 0
@@ -278,7 +276,7 @@ class CreateGpr(Request):
     dedicatedNodes: Flag = False
     enableRDMA: Flag = False
     enableSecondaryNetwork: Flag = False
-    preferredClusters: Names = Field(default_factory=list)
+    preferredClusters: Words = Field(default_factory=list)
     enableAutoClusterSelection: Flag = False
     enableAutoGpuSelection: Flag = False
     idleTimeOutDuration: Text = ""
@@ -290,7 +288,7 @@ class CreateGpr(Request):
 class GprReference(Request):
     """A GPR by its id."""
 
-    gprId: Name
+    gprId: Word
 
 
 class SliceReference(Request):
@@ -302,10 +300,10 @@ class SliceReference(Request):
 class UpdateGpr(Request):
     """What may change about a GPR. With `earlyRelease` the priority is of no account."""
 
-    gprId: Name
+    gprId: Word
     priority: Priority | None = None
     earlyRelease: Flag = False
-    gprName: Name | None = None
+    gprName: GprName | None = None
 
 
 class GprCreated(Answer):
@@ -368,20 +366,22 @@ class GprList(Answer):
 class CreateApiKey(Request):
     """An API key to be made. Editor and Viewer keys are confined to a slice workspace."""
 
-    name: Name
-    userName: Name | None = None
+    name: NewName
+    userName: NewName | None = None
     description: Text = ""
     role: Literal["Owner", "Editor", "Viewer"] = "Owner"
     validity: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
-        None, description="The last day on which it is valid, in UTC; absent: until revoked."
+        None,
+        description="The last day on which it is valid, in UTC; absent: until revoked.",
+        json_schema_extra={"format": "date"},
     )
-    sliceName: Annotated[Name | None, Field(validation_alias=AliasChoices("sliceName", "workspaceName"))] = None
+    sliceName: Annotated[Word | None, Field(validation_alias=AliasChoices("sliceName", "workspaceName"))] = None
 
 
 class ApiKeyReference(Request):
     """An API key by its text."""
 
-    apiKey: Name
+    apiKey: Word
 
 
 class ApiKeyCreated(Answer):

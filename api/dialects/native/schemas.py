@@ -6,35 +6,29 @@ Requests refuse unknown fields; answers may gain fields, never lose or rename th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from api.wording import (
+    Clusters,
+    Duration,
+    GprName,
+    GpusPerNode,
+    MemoryGib,
+    Namespaces,
+    NewName,
+    Nodes,
+    Priority,
+    Text,
+    Word,
+    Words,
+)
 from domain.gpr import EndCause, Phase
 from domain.hardware import NodeState
 from domain.identity import Role
-from domain.priority import PRIORITY_MAX, Band
+from domain.priority import Band
 from domain.workspace import WorkspacePhase
-
-GPUS_PER_NODE_MAX = 64
-NODES_MAX = 4096
-MEMORY_GIB_MAX = 4096
-NAMES_MAX = 64
-"""Of each kind in one request: clusters, namespaces."""
-
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain the character NUL")
-    return text
-
-
-Word = Annotated[str, StringConstraints(min_length=1, max_length=253), AfterValidator(_without_nul)]
-Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_nul)]
-Words = Annotated[list[Word], Field(max_length=NAMES_MAX)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Priority = Annotated[int, Field(strict=True, ge=0, le=PRIORITY_MAX)]
 
 
 class Request(BaseModel):
@@ -56,14 +50,14 @@ class GprSubmission(Request):
     """A request for GPUs: `gpus_per_node` on each of `nodes`, for `duration` from the moment it becomes active."""
 
     workspace: Word
-    name: Word = Field(description="For people: up to 40 letters, digits, '.', '_' or '-'.")
-    duration: Word = Field(description="As in 1d2h30m.", examples=["1h30m"])
-    nodes: Annotated[Count, Field(le=NODES_MAX)] = 1
-    gpus_per_node: Annotated[Count, Field(le=GPUS_PER_NODE_MAX)] = 1
+    name: GprName = Field(description="For people: up to 40 letters, digits, '.', '_' or '-'.")
+    duration: Duration = Field(description="As in 1d2h30m.", examples=["1h30m"])
+    nodes: Nodes = 1
+    gpus_per_node: GpusPerNode = 1
     priority: Priority | None = Field(None, description="Low 0-100, medium 101-200, high 201-300; absent: 101.")
     shape: Text = Field("", description="GPU product as the inventory names it; empty: any.")
     instance_type: Text = Field("", description="Node type; empty: any.")
-    memory_gib: Annotated[int, Field(strict=True, ge=0, le=MEMORY_GIB_MAX)] = Field(0, description="At least, per GPU.")
+    memory_gib: MemoryGib = Field(0, description="At least, per GPU.")
     clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
     requeue_on_failure: bool = Field(True, description="Queue again when provisioning fails, rather than fail.")
 
@@ -72,7 +66,7 @@ class GprChange(Request):
     """What may change about a Gpr; absent fields stay."""
 
     priority: Priority | None = Field(None, description="Only while queued.")
-    name: Word | None = None
+    name: GprName | None = None
 
 
 class EstimateView(Answer):
@@ -183,9 +177,9 @@ class NoticeList(Answer):
 class WorkspaceSubmission(Request):
     """A tenant to be made: each namespace on each cluster."""
 
-    name: Word
-    clusters: Annotated[Words, Field(min_length=1)]
-    namespaces: Annotated[Words, Field(min_length=1)]
+    name: NewName
+    clusters: Clusters
+    namespaces: Namespaces
     username: Text = ""
     email: Text = ""
     description: Text = ""
@@ -244,6 +238,7 @@ class NodeView(Answer):
     gpus: int
     free_gpus: int
     held_gpus: int
+    foreign_gpus: int = Field(description="Used by pods that are not Berth's.")
     memory_mib: int
     memory_gib: int
     region: str
@@ -283,14 +278,14 @@ class ClusterList(Answer):
 class KeySubmission(Request):
     """An API key to be made, for oneself or, by an administrator, for anybody."""
 
-    name: Word
-    principal: Word | None = Field(
+    name: NewName
+    principal: NewName | None = Field(
         None, description="Administrators only: made when it does not exist. Absent: oneself."
     )
     administrator: bool = Field(False, description="Administrators only: the principal is made an administrator.")
     role: Role = Field(Role.OWNER, description="The key may never more than this.")
     workspace: Word | None = Field(None, description="Confines the key to one workspace.")
-    valid_for: Word | None = Field(None, description="As in 90d; absent: until revoked.")
+    valid_for: Duration | None = Field(None, description="As in 90d; absent: until revoked.")
 
 
 class KeyView(Answer):

@@ -289,6 +289,7 @@ def _node_view(seen: SeenNode) -> schemas.NodeView:
         gpus=node.gpus,
         free_gpus=node.free_gpus,
         held_gpus=seen.held_gpus,
+        foreign_gpus=node.foreign_gpus,
         memory_mib=node.memory_mib,
         memory_gib=memory_gib(node.memory_mib),
         region=node.region,
