@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from temporalio import activity
 
 from arbitration.arbiter_pass import estimate, grant
@@ -29,7 +29,6 @@ from workflows.signatures import (
 QUEUED = Gauge("berth_queue_length", "Gprs that the last pass of the arbiter found in the queue.")
 GRANTED = Counter("berth_grants_total", "Leases that the arbiter granted.")
 MOVED = Counter("berth_estimates_changed_total", "Start estimates that the arbiter changed.")
-PASS_SECONDS = Histogram("berth_pass_seconds", "How long the parts of the arbiter's passes take.", ["part"])
 
 
 class LedgerBookkeeping(Bookkeeping):

@@ -16,7 +16,8 @@ NAMES_MAX: Final = 64
 """Of each kind in one request: clusters, namespaces."""
 _NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
-_DURATION: Final = r"^(?=[0-9smhd]*[1-9])([0-9]{1,2}d)?([0-9]{1,3}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"
+_UNITS: Final = r"([0-9]{1,2}d)?([0-9]{1,3}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"
+_DURATION: Final = rf"^(?=[0-9smhd]*[1-9]){_UNITS}"
 
 
 def _without_nul(text: str) -> str:
@@ -45,6 +46,7 @@ Namespaces = Annotated[
 ]
 Clusters = Annotated[list[Word], Field(min_length=1, max_length=NAMES_MAX)]
 Duration = Annotated[Word, _documented(_DURATION, 253)]
+DurationOrNone = Annotated[Text, _documented(f"^{_UNITS}", 500)]
 
 Flag = Annotated[bool, Field(strict=True)]
 Nodes = Annotated[int, Field(strict=True, ge=1, le=4096), BeforeValidator(_whole)]

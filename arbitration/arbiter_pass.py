@@ -8,7 +8,6 @@ longer with a long queue and needs no lock: it writes only what is still queued.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING

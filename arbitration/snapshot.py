@@ -88,6 +88,7 @@ def _claim(gpr: QueuedGpr) -> Claim:
         gpr_id=gpr.gpr_id,
         gpr_name=gpr.name,
         workspace=gpr.workspace,
+        workspace_name=gpr.workspace_name,
         exclusive=gpr.exclusive,
         sequence=gpr.sequence,
         priority=gpr.priority,

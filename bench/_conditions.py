@@ -46,6 +46,10 @@ def _processor() -> str:
 
 def _commit() -> str:
     answer = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
     )
     return answer.stdout.strip() or "unknown"

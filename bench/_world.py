@@ -19,16 +19,20 @@ FREE_NODES_PER_THOUSAND = 20
 FINISHED_IN_PAGE = 100
 
 PRINCIPAL = "insert into principal (id, name, created_at) values ($1, 'crowd', $2)"
-CLUSTER = "insert into cluster (name, server, version, sufficient, registered_at, seen_at) values ($1, '', '', true, $2, $2)"
+CLUSTER = (
+    "insert into cluster (name, server, version, sufficient, registered_at, seen_at) values ($1, '', '', true, $2, $2)"
+)
 WORKSPACE = """
 insert into workspace (id, name, tenant, owner_id, clusters, phase, created_at)
 values ($1, $2::text, $2::text, $3, $4, 'ready', $5)
 """
-RESET_FENCES = "select setval(pg_get_serial_sequence('lease', 'fence'), (select coalesce(max(fence), 0) + 1 from lease))"
+RESET_FENCES = (
+    "select setval(pg_get_serial_sequence('lease', 'fence'), (select coalesce(max(fence), 0) + 1 from lease))"
+)
 FINISHED = """
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority,
                  exclusive, requeue_on_failure, phase, submitted_at, finished_at)
-select gen_random_uuid(), 'gpr-page-' || number, $1, $2, 'done-' || number, 1, 1, 60, 101, true, true, 'expired', $3, $3
+select gen_random_uuid(), $1::text || '-' || number, $1::uuid, $2, 'done-' || number, 1, 1, 60, 101, true, true, 'expired', $3, $3
 from generate_series(1, $4) as number
 """
 GPR_COLUMNS = (
@@ -116,7 +120,21 @@ def _active(lease: LeaseView, crowd: Crowd, shift: timedelta, *, exclusive: bool
     gpr_id, until = _id(lease.gpr_id), lease.until
     assert until is not None
     workspace, gpus = _id(lease.workspace), len(lease.gpus)
-    shown = (gpr_id, str(gpr_id), workspace, crowd.principal, lease.gpr_name, 1, gpus, "", [], 3600, 101, exclusive, True)
+    shown = (
+        gpr_id,
+        str(gpr_id),
+        workspace,
+        crowd.principal,
+        lease.gpr_name,
+        1,
+        gpus,
+        "",
+        [],
+        3600,
+        101,
+        exclusive,
+        True,
+    )
     return *shown, "active", lease.fence + 1, crowd.now, crowd.now, until + shift
 
 
@@ -127,7 +145,14 @@ def _lease(lease: LeaseView, crowd: Crowd, *, exclusive: bool) -> tuple[object, 
 
 def _queued(claim: Claim, crowd: Crowd) -> tuple[object, ...]:
     gpr_id = _id(claim.gpr_id)
-    wanted = (claim.nodes, claim.gpus_per_node, claim.shape, list(claim.clusters), claim.duration_seconds, claim.priority)
+    wanted = (
+        claim.nodes,
+        claim.gpus_per_node,
+        claim.shape,
+        list(claim.clusters),
+        claim.duration_seconds,
+        claim.priority,
+    )
     who = (gpr_id, str(gpr_id), _id(claim.workspace), crowd.principal, claim.gpr_name)
     return *who, *wanted, claim.exclusive, True, "queued", None, crowd.now, None, None
 

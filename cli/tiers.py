@@ -46,7 +46,7 @@ TIERS = (
     Tier("pure", "nothing", 10),
     Tier("cli", "nothing", 15),
     Tier("ledger", "PostgreSQL", 30),
-    Tier("workflows", "Temporal", 60),
+    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
     Tier("replay", "nothing", 15),
     Tier("stack", "PostgreSQL, Temporal, Kubernetes", 90, clusters=True),
     Tier("activities", "PostgreSQL, Temporal, Kubernetes", 120, clusters=True),

@@ -62,6 +62,7 @@ class _NodeWatch:
         self._seen: dict[str, tuple[object, ...]] = {}
         self._version = ""
         self._list_again_at = 0.0
+        self._lost = False
 
     def run(self) -> None:
         failures = 0
@@ -74,11 +75,12 @@ class _NodeWatch:
                 self._stop.wait(GATHER_SECONDS)
             except BerthFailure as failure:
                 failures += 1
+                self._lost = True
                 log.warning("watching the nodes of cluster %s: %s", self._connection.name, failure.message)
                 self._stop.wait(min(BACK_OFF_SECONDS_MAX, failures * GATHER_SECONDS))
 
     def _go_on(self) -> None:
-        if not self._version or time.monotonic() > self._list_again_at:
+        if not self._version or self._lost or time.monotonic() > self._list_again_at:
             self._list()
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": self._version}
         for event in self._connection.lines(NODES, **query, timeoutSeconds=str(WATCH_SECONDS)):
@@ -89,9 +91,10 @@ class _NodeWatch:
     def _list(self) -> None:
         listed = self._connection.get(NODES)
         seen = {node["metadata"]["name"]: node_fingerprint(node) for node in listed["items"] if gpu_capacity(node)}
-        if seen != self._seen:
+        if seen != self._seen or self._lost:  # that the cluster is back is news too
             self._seen = seen
             self.changed.set()
+        self._lost = False
         self._version = listed["metadata"]["resourceVersion"]
         self._list_again_at = time.monotonic() + LIST_AGAIN_SECONDS
 

@@ -34,6 +34,7 @@ class QueuedGpr:
     gpr_id: str
     name: str
     workspace: str
+    workspace_name: str
     exclusive: bool
     sequence: int
     priority: int
@@ -61,6 +62,7 @@ async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
             gpr_id=row["gpr_id"],
             name=row["name"],
             workspace=row["workspace"],
+            workspace_name=row["workspace_name"],
             exclusive=row["exclusive"],
             sequence=row["sequence"],
             priority=row["priority"],

@@ -44,7 +44,7 @@ async def observe(connection: Connection, cluster: str, observed: Sequence[Obser
 
 
 async def mark_away(connection: Connection, cluster: str, now: datetime) -> bool:
-    """The cluster does not answer; whether that is news."""
+    """The cluster has not answered since `now`; whether that is news."""
     if await connection.fetchval(_SQL["cluster_away"], cluster, now) is None:
         return False
     await events.record(connection, now, "cluster_away", detail={"cluster": cluster})

@@ -44,7 +44,7 @@ def _in_workspace(claim: Claim, world: World) -> Reason:
     workspace = world.workspace(claim)
     holder = workspace.ends.get(FOREVER) if workspace else None
     name = holder.name if holder else "what it holds"
-    text = f"waits for its workspace {claim.workspace}, which runs one at a time: {name} has no known end"
+    text = f"waits for its workspace {claim.workspace_name or claim.workspace}, which runs one at a time: {name} has no known end"
     return Reason(ReasonCode.NO_KNOWN_END, text)
 
 

@@ -78,6 +78,8 @@ class Claim:
     not_before: datetime | None = None
     excluded_nodes: frozenset[tuple[str, str]] = frozenset()
     """(cluster, node) on which this Gpr failed before."""
+    workspace_name: str = ""
+    """For people, in reasons; the workspace itself where it is not given."""
     planned_cluster: str = ""
     """Where the last forecast put it. Kept among equal starts: this is what makes forecasts come true."""
     planned_nodes: tuple[str, ...] = ()

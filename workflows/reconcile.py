@@ -44,6 +44,5 @@ class ReconcileClusterWorkflow:
             await workflow.execute_activity_method(ClusterReconciling.observe_cluster, at, **options)
             return await workflow.execute_activity_method(ClusterReconciling.repair_cluster, at, **options)
         except ActivityError:
-            at = ClusterAt(cluster, workflow.now())
             await workflow.execute_activity_method(LedgerReconciling.mark_cluster_away, at, **on_ledger())
             raise

@@ -11,7 +11,8 @@ from (select name, away_since from cluster where name = $1 for update) before
 where c.name = before.name returning before.away_since is not null as came_back;
 
 -- name: cluster_away
-update cluster set away_since = $2 where name = $1 and away_since is null returning name;
+-- $2: when somebody began to ask; whoever has seen it since then knows better
+update cluster set away_since = $2 where name = $1 and away_since is null and seen_at < $2 returning name;
 
 -- name: clusters
 select * from cluster order by name;

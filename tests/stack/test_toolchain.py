@@ -55,6 +55,7 @@ def test_our_own_compiler_writes_nothing_outside_its_scratch_folder(
     monkeypatch.setenv("HOME", str(home))
     module, into = a_module(""), tmp_path / "bin"
     into.mkdir()
+    compiler._count_nothing(tmp_path / "scratch" / "config")
     go = Go(Path(GO or ""), scratch=tmp_path / "scratch")
     go.install_tools(module, into, "", silence)
     go.forget_scratch()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from domain.gpr import TERMINAL, Phase
@@ -19,8 +20,6 @@ from tests.system.kubectl import a_gpu_pod
 from tests.system.obstacles import Gate, let_pod_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from cli.client import Gpr
     from tests.system.installation import Installation
 
@@ -48,6 +47,8 @@ class Population:
     """The Gprs of one round, by role. `known` keeps the ids of every round."""
 
     installation: Installation
+    run: str = field(default_factory=lambda: token_hex(3))
+    """Sets the names apart from those of an earlier run on the same stack."""
     number: int = 0
     ids: dict[str, str] = field(default_factory=dict)
     known: list[str] = field(default_factory=list)
@@ -93,7 +94,7 @@ class Population:
 
     def submit(self, role: str, *, workspace: str = "", **wish: object) -> str:
         """Queue one for this role; asked again under the same key it is the same one. Its id."""
-        name = f"{role}-{self.number}"
+        name = f"{role}-{self.run}-{self.number}"
         wish = {"exitDuration": HOUR, "gpuShape": H100, **wish}
         gpr_id = self.installation.egs.submit(workspace or WORKSPACES[role], name, key=name, **wish)
         if gpr_id not in self.known:

@@ -26,6 +26,7 @@ from api.wording import (
     MEMORY_GIB_MAX,
     Clusters,
     Duration,
+    DurationOrNone,
     Flag,
     GprName,
     GpusPerNode,
@@ -279,7 +280,7 @@ class CreateGpr(Request):
     preferredClusters: Words = Field(default_factory=list)
     enableAutoClusterSelection: Flag = False
     enableAutoGpuSelection: Flag = False
-    idleTimeOutDuration: Text = ""
+    idleTimeOutDuration: DurationOrNone = ""
     enforceIdleTimeOut: Flag = False
     enableEviction: Flag = False
     requeueOnFailure: Flag = True

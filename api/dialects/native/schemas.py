@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.wording import (
     Clusters,
     Duration,
+    Flag,
     GprName,
     GpusPerNode,
     MemoryGib,
@@ -59,7 +60,7 @@ class GprSubmission(Request):
     instance_type: Text = Field("", description="Node type; empty: any.")
     memory_gib: MemoryGib = Field(0, description="At least, per GPU.")
     clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
-    requeue_on_failure: bool = Field(True, description="Queue again when provisioning fails, rather than fail.")
+    requeue_on_failure: Flag = Field(True, description="Queue again when provisioning fails, rather than fail.")
 
 
 class GprChange(Request):
@@ -282,7 +283,7 @@ class KeySubmission(Request):
     principal: NewName | None = Field(
         None, description="Administrators only: made when it does not exist. Absent: oneself."
     )
-    administrator: bool = Field(False, description="Administrators only: the principal is made an administrator.")
+    administrator: Flag = Field(False, description="Administrators only: the principal is made an administrator.")
     role: Role = Field(Role.OWNER, description="The key may never more than this.")
     workspace: Word | None = Field(None, description="Confines the key to one workspace.")
     valid_for: Duration | None = Field(None, description="As in 90d; absent: until revoked.")
