@@ -32,7 +32,7 @@ RESET_FENCES = (
 FINISHED = """
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority,
                  exclusive, requeue_on_failure, phase, submitted_at, finished_at)
-select gen_random_uuid(), $1::text || '-' || number, $1::uuid, $2, 'done-' || number, 1, 1, 60, 101, true, true, 'expired', $3, $3
+select gen_random_uuid(), $1::uuid::text || '-' || number, $1, $2, 'done-' || number, 1, 1, 60, 101, true, true, 'expired', $3, $3
 from generate_series(1, $4) as number
 """
 GPR_COLUMNS = (

@@ -47,7 +47,7 @@ RUNNING = "select id, fence from gpr where phase = 'active' order by fence limit
 COPY_OF_A_ROW = """
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority, exclusive,
                  requeue_on_failure, options, phase, submitted_at, finished_at)
-select $1, $1::text, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority, exclusive,
+select $1, $1::uuid::text, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority, exclusive,
        requeue_on_failure, options, 'cancelled', submitted_at, submitted_at from gpr where id = $2
 """
 A_ROW = "select id from gpr where workspace_id = (select id from workspace where name = $1) order by sequence limit 1"

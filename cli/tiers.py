@@ -43,6 +43,7 @@ class Tier:
 
 
 TIERS = (
+    Tier("house", "nothing", 30),
     Tier("pure", "nothing", 10),
     Tier("cli", "nothing", 15),
     Tier("ledger", "PostgreSQL", 30),

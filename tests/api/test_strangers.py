@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from tests.api.api_kit import TheApi
 
 ENVELOPE = {"statusCode", "status", "message", "data", "error"}
+NO_CREDENTIALS = (
+    *(None, "Bearer", "Bearer ", "Basic YTpi", "Bearer nonsense", "Bearer a.b.c", "Bearer \u00e9.\u00e9.\u00e9"),
+    f"Bearer berth_{'0' * 64}",
+    f"Bearer {'x' * 10_000}",
+)
 NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws"}
 
 
@@ -30,24 +35,11 @@ def test_the_route_table_names_every_route_that_needs_a_login() -> None:
 
 
 @pytest.mark.parametrize("asked", ROUTES, ids=str)
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        "",
-        "Bearer",
-        "Bearer ",
-        "Basic YTpi",
-        "Bearer nonsense",
-        "Bearer a.b.c",
-        "Bearer berth_" + "0" * 64,
-        "Bearer \u00e9.\u00e9.\u00e9",
-    ],
-    ids=["none", "no bearer", "empty bearer", "basic", "nonsense", "no jwt", "unknown key", "not ascii"],
-)
-async def test_a_stranger_is_told_only_that(api: TheApi, asked: Asked, authorization: str) -> None:
-    headers = {"authorization": authorization.encode("latin-1")} if authorization else {}
-    answer = await api.client.request(asked.method, filled(asked.path, **NAMES), headers=headers, content=b"{not json")
-    assert_turned_away(answer)
+async def test_a_stranger_is_told_only_that(api: TheApi, asked: Asked) -> None:
+    for bearer in NO_CREDENTIALS:
+        headers = {} if bearer is None else {"authorization": bearer.encode("latin-1")}
+        path = filled(asked.path, **NAMES)
+        assert_turned_away(await api.client.request(asked.method, path, headers=headers, content=b"{not json"))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
