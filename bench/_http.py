@@ -34,13 +34,13 @@ class Caller:
 
     async def ask(self, method: str, path: str, body: Json | None = None) -> Json:
         """The decoded answer, once it is whole."""
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(self._address.hostname, self._address.port)
-        reader, writer = self._streams
+        reader, writer = await self._connected()
         writer.write(self._request(method, path, body))
         answer = _Answer()
         while not answer.is_whole:
-            answer.parser.feed_data(await reader.read(CHUNK))
+            if not (part := await reader.read(CHUNK)):
+                raise Refused(f"{method} {path}: the connection was closed")
+            answer.parser.feed_data(part)
         if answer.parser.get_status_code() >= 400:
             raise Refused(f"{method} {path}: {answer.parser.get_status_code()} {answer.body.decode()}")
         decoded: Json = json.loads(answer.body)
@@ -50,6 +50,12 @@ class Caller:
         """Let go of the connection."""
         if self._streams is not None:
             self._streams[1].close()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The open connection, or a new one where the server let go of one that was idle."""
+        if self._streams is None or self._streams[0].at_eof():
+            self._streams = await asyncio.open_connection(self._address.hostname, self._address.port)
+        return self._streams
 
     def _request(self, method: str, path: str, body: Json | None) -> bytes:
         content = b"" if body is None else json.dumps(body).encode()

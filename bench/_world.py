@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Ledger
     from planner.snapshot import Claim, LeaseView, NodeView, Snapshot
 
+Row = tuple[object, ...]
+
 FREE_NODES_PER_THOUSAND = 20
 """Nodes that nobody holds, so that the first pass has something to grant."""
 FINISHED_IN_PAGE = 100
@@ -35,11 +37,20 @@ insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_
 select gen_random_uuid(), $1::uuid::text || '-' || number, $1, $2, 'done-' || number, 1, 1, 60, 101, true, true, 'expired', $3, $3
 from generate_series(1, $4) as number
 """
-GPR_COLUMNS = (
-    "id external_id workspace_id submitted_by name nodes gpus_per_node shape clusters duration_seconds priority exclusive "
-    "requeue_on_failure phase fence submitted_at active_at end_at"
-).split()
-NODE_COLUMNS = "cluster name shape instance_type gpus memory_mib state observed_at".split()
+WHO = ["id", "external_id", "workspace_id", "submitted_by", "name"]
+WISH = [
+    "nodes",
+    "gpus_per_node",
+    "shape",
+    "clusters",
+    "duration_seconds",
+    "priority",
+    "exclusive",
+    "requeue_on_failure",
+]
+STATE = ["phase", "fence", "submitted_at", "active_at", "end_at"]
+GPR_COLUMNS = [*WHO, *WISH, *STATE]
+NODE_COLUMNS = ["cluster", "name", "shape", "instance_type", "gpus", "memory_mib", "state", "observed_at"]
 
 
 class Crowd:
@@ -55,6 +66,7 @@ async def fill(ledger: Ledger, *, nodes: int, queue: int, now: datetime) -> Crow
     """Write a world of this size."""
     world, crowd = a_world(max(queue, 1), nodes), Crowd(now)
     crowd.clusters = sorted({node.cluster for node in world.nodes})
+    names = {claim.workspace for claim in world.queue} | {lease.workspace for lease in world.leases}
     async with ledger.transaction() as connection:
         await connection.execute(PRINCIPAL, crowd.principal, now)
         for cluster in crowd.clusters:
@@ -62,7 +74,7 @@ async def fill(ledger: Ledger, *, nodes: int, queue: int, now: datetime) -> Crow
         await connection.copy_records_to_table(
             "node", records=[_node(node, now) for node in world.nodes], columns=NODE_COLUMNS
         )
-        await _write_workspaces(connection, crowd, {claim.workspace for claim in (*world.queue, *world.leases)})
+        await _write_workspaces(connection, crowd, names)
         await _write_leases(connection, crowd, _lawful(_kept(world)), now - world.now)
         records = [_queued(claim, crowd) for claim in world.queue[:queue]]
         await connection.copy_records_to_table("gpr", records=records, columns=GPR_COLUMNS)
@@ -111,50 +123,29 @@ async def _write_leases(
     await connection.execute(RESET_FENCES)
 
 
-def _node(node: NodeView, now: datetime) -> tuple[object, ...]:
+def _node(node: NodeView, now: datetime) -> Row:
     memory_mib = node.memory_gib * 1024
     return node.cluster, node.name, node.shape, node.instance_type, node.gpus, memory_mib, "ready", now
 
 
-def _active(lease: LeaseView, crowd: Crowd, shift: timedelta, *, exclusive: bool) -> tuple[object, ...]:
-    gpr_id, until = _id(lease.gpr_id), lease.until
-    assert until is not None
-    workspace, gpus = _id(lease.workspace), len(lease.gpus)
-    shown = (
-        gpr_id,
-        str(gpr_id),
-        workspace,
-        crowd.principal,
-        lease.gpr_name,
-        1,
-        gpus,
-        "",
-        [],
-        3600,
-        101,
-        exclusive,
-        True,
-    )
-    return *shown, "active", lease.fence + 1, crowd.now, crowd.now, until + shift
+def _active(lease: LeaseView, crowd: Crowd, shift: timedelta, *, exclusive: bool) -> Row:
+    gpr_id, workspace = _id(lease.gpr_id), _id(lease.workspace)
+    assert lease.until is not None
+    who: Row = (gpr_id, str(gpr_id), workspace, crowd.principal, lease.gpr_name)
+    wish: Row = (1, len(lease.gpus), "", [], 3600, 101, exclusive, True)
+    return *who, *wish, "active", lease.fence + 1, crowd.now, crowd.now, lease.until + shift
 
 
-def _lease(lease: LeaseView, crowd: Crowd, *, exclusive: bool) -> tuple[object, ...]:
+def _lease(lease: LeaseView, crowd: Crowd, *, exclusive: bool) -> Row:
     where = lease.gpus[0].cluster
     return lease.fence + 1, _id(lease.gpr_id), _id(lease.workspace), where, exclusive, crowd.now
 
 
-def _queued(claim: Claim, crowd: Crowd) -> tuple[object, ...]:
-    gpr_id = _id(claim.gpr_id)
-    wanted = (
-        claim.nodes,
-        claim.gpus_per_node,
-        claim.shape,
-        list(claim.clusters),
-        claim.duration_seconds,
-        claim.priority,
-    )
-    who = (gpr_id, str(gpr_id), _id(claim.workspace), crowd.principal, claim.gpr_name)
-    return *who, *wanted, claim.exclusive, True, "queued", None, crowd.now, None, None
+def _queued(claim: Claim, crowd: Crowd) -> Row:
+    gpr_id, workspace = _id(claim.gpr_id), _id(claim.workspace)
+    who: Row = (gpr_id, str(gpr_id), workspace, crowd.principal, claim.gpr_name)
+    wish: Row = (claim.nodes, claim.gpus_per_node, claim.shape, list(claim.clusters), claim.duration_seconds)
+    return *who, *wish, claim.priority, claim.exclusive, True, "queued", None, crowd.now, None, None
 
 
 def _id(name: str) -> UUID:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from arbitration.arbiter_pass import estimate, grant
 from bench._conditions import arguments
-from bench._figures import Report, Samples, milliseconds
+from bench._figures import Cell, Report, Samples, milliseconds
 from bench._http import Caller
 from bench._parts import durable_postgres, migrated, start_api
 from bench._watching import Parts, WatchedLedger
@@ -95,7 +95,7 @@ async def _passes(report: Report, postgres: Postgres, sizes: Namespace, queue: i
         first = [await _part(ledger, grant), await _part(ledger, estimate)]
         later = [await _after_one_event(ledger) for _ in range(sizes.events)]
         await ledger.close()
-    rows = [
+    rows: list[list[Cell]] = [
         _row("first pass: grants", first[0]),
         _row("first pass: estimates", first[1]),
         _row(f"after one event: grants (median of {sizes.events})", _median([pair[0] for pair in later])),
@@ -136,7 +136,7 @@ def _median(parts: list[Parts]) -> Parts:
     return sorted(parts, key=lambda part: part.whole)[len(parts) // 2]
 
 
-def _row(name: str, parts: Parts) -> list[str | float]:
+def _row(name: str, parts: Parts) -> list[Cell]:
     return [name, *(milliseconds(part) for part in (parts.reading, parts.planning, parts.writing, parts.whole))]
 
 
@@ -205,7 +205,9 @@ def _statements(town: Town, connection: Connection) -> dict[str, Callable[[], Aw
 
 def _tell(report: Report, towns: list[Town]) -> None:
     columns = ["", "queued", "API p50", "API p99", "raw SQL p50", "raw SQL p99"]
-    rows = [[step, town.queued, *_shown(town.api[step]), *_shown(town.floor[step])] for step in STEPS for town in towns]
+    rows: list[list[Cell]] = [
+        [step, town.queued, *_shown(town.api[step]), *_shown(town.floor[step])] for step in STEPS for town in towns
+    ]
     report.table("API latency, ms", columns, rows)
     empty, full = towns[0], towns[-1]
     for step in STEPS:

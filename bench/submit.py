@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from temporalio.client import Client
 
 from bench._conditions import arguments
 from bench._empty import NOBODY, TASK_QUEUE, Nothing, empty_worker
-from bench._figures import Report, Samples, milliseconds
+from bench._figures import Cell, Report, Samples, milliseconds
 from bench._http import Caller
 from cli.stack.own import CORE
 from tests.system.installation import running_installation
@@ -73,13 +74,13 @@ async def _compare(report: Report, installation: Installation, sizes: Namespace,
     for caller in callers:
         await caller.login(installation.key)
         await _submit(caller)
-    rows: list[list[str | int | float]] = []
+    rows: list[list[Cell]] = []
     ratios = {}
     for count in CALLERS:
         raw, http = Turns(), Turns()
         for _ in range(ROUNDS):
-            await _turn(raw, [lambda: _start(client, task_queue)] * count, sizes.starts // ROUNDS)
-            await _turn(http, [lambda caller=caller: _submit(caller) for caller in callers[:count]], sizes.starts // ROUNDS)
+            await _turn(raw, [partial(_start, client, task_queue)] * count, sizes.starts // ROUNDS)
+            await _turn(http, [partial(_submit, caller) for caller in callers[:count]], sizes.starts // ROUNDS)
         rows += [_row("start_workflow", count, raw), _row("HTTP submit", count, http)]
         ratios[count] = http.rate / raw.rate
     for caller in callers:
@@ -112,7 +113,7 @@ async def _submit(caller: Caller) -> None:
     await caller.ask("POST", "/api/v1/gpr", wish)
 
 
-def _row(kind: str, callers: int, turns: Turns) -> list[str | int | float]:
+def _row(kind: str, callers: int, turns: Turns) -> list[Cell]:
     return [kind, callers, turns.rate, milliseconds(turns.samples.p50), milliseconds(turns.samples.p99)]
 
 

@@ -36,6 +36,15 @@ def check() -> None:
         requirement()
 
 
+def lack() -> str:
+    """The first thing that is missing and its mend, in one line; "" where a real node can stand."""
+    try:
+        check()
+    except StackError as trouble:
+        return f"{trouble.message}; mend: {trouble.mend}"
+    return ""
+
+
 def plugins() -> Path | None:
     """Where the CNI plugins are, if they are all there."""
     return next((place for place in PLUGIN_FOLDERS if all((place / name).exists() for name in PLUGINS)), None)

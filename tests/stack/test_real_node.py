@@ -32,7 +32,8 @@ with running_cluster([]) as cluster, running_real_node(cluster) as node:
 
 
 def test_a_killed_test_leaves_nothing_of_its_real_node_behind() -> None:
-    skip_where_a_real_node_cannot_stand()
+    if lack := node_requirements.lack():
+        pytest.skip(lack)
     with subprocess.Popen([sys.executable, "-c", NODE_UNTIL_KILLED], cwd=REPOSITORY, stdout=subprocess.PIPE) as test:
         assert test.stdout is not None
         folder = Path(test.stdout.readline().decode().strip())
@@ -100,13 +101,6 @@ def test_an_image_is_one_layer_of_the_files_and_links_given(tmp_path: Path) -> N
             ("bin/it", "", 0o111),
             ("bin/also", "it", 0o111),
         ]
-
-
-def skip_where_a_real_node_cannot_stand() -> None:
-    try:
-        node_requirements.check()
-    except StackError as lack:
-        pytest.skip(f"{lack.message}; mend: {lack.mend}")
 
 
 def assert_eventually(claim: Callable[[], bool], seconds: float = 20) -> None:

@@ -53,11 +53,10 @@ def test_our_own_compiler_writes_nothing_outside_its_scratch_folder(
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    module, into = a_module(""), tmp_path / "bin"
-    into.mkdir()
+    module = a_module("")
     compiler._count_nothing(tmp_path / "scratch" / "config")
     go = Go(Path(GO or ""), scratch=tmp_path / "scratch")
-    go.install_tools(module, into, "", silence)
+    go._download(module, go._environment(tmp_path / "bin"), tmp_path / "log", silence)
     go.forget_scratch()
     assert list(home.iterdir()) == []
     assert not (tmp_path / "scratch").exists()

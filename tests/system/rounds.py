@@ -111,15 +111,16 @@ def _dishonest(knocking: Knocking, kill: Kill) -> list[str]:
 
 def _go_on(population: Population) -> None:
     """Submit anew, repeat what was asked meanwhile, and take away what keeps the others."""
-    for role in (FRESH, MEANWHILE):
-        until(lambda role=role: _accepted(lambda: population.submit(role)), f"{role} accepted", PROGRESS_SECONDS_MAX)
     held = population.ids[HELD]
-    until(
-        lambda: _accepted(lambda: population.installation.egs.release_early(held)),
-        "early release",
-        PROGRESS_SECONDS_MAX,
-    )
+    _insist(lambda: population.submit(FRESH), FRESH)
+    _insist(lambda: population.submit(MEANWHILE), MEANWHILE)
+    _insist(lambda: population.installation.egs.release_early(held), HELD)
     population.let_go()
+
+
+def _insist(wish: Callable[[], object], role: str) -> None:
+    """As a client does that is told 503, or nothing at all, for a moment."""
+    until(lambda: _accepted(wish), f"the acceptance of what is asked for {role}", PROGRESS_SECONDS_MAX)
 
 
 def _accepted(wish: Callable[[], object]) -> bool:

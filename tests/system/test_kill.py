@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,14 @@ SEED = 2026
 @pytest.fixture(scope="module")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """The table is for people: it is shown, whatever becomes of the test."""
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    reporter.ensure_newline()
-    return reporter.write_line  # type: ignore[no-any-return]
+    capturing = request.config.pluginmanager.getplugin("capturemanager")
+
+    def show(line: str) -> None:
+        with capturing.global_and_fixture_disabled():
+            sys.stdout.write(f"\n{line}")
+            sys.stdout.flush()
+
+    return show
 
 
 @pytest.fixture(scope="module")

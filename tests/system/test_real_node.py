@@ -10,7 +10,7 @@ import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
 from cli.stack import node_requirements
-from cli.stack.failures import StackError
+from cli.stack.node_programs import KUBELET
 from cli.stack.real_node import running_real_node
 from cli.stack.testing import running_cluster, running_temporal
 from clusters.capacity import remove_tokens
@@ -34,10 +34,8 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[RealNode]:
-    try:
-        node_requirements.check()
-    except StackError as lack:
-        pytest.skip(f"{lack.message}; mend: {lack.mend}")
+    if lack := node_requirements.lack():
+        pytest.skip(lack)
     with running_cluster([]) as cluster, running_real_node(cluster) as running:
         yield running
 
@@ -111,6 +109,19 @@ async def test_a_pod_whose_tokens_were_taken_outlives_a_killed_kubelet(lease: Le
     assert lease.tokens == 0
 
 
+async def test_a_count_below_its_use_and_a_restart_would_cost_a_pod_its_life(lease: LeaseOnRealNode) -> None:
+    """Why counts are never lowered; and the tests above would have seen it."""
+    pod = await lease.a_running_pod("training", gpus=2)
+    before = pod.identity
+    await kubelet_dies(lease.node)
+    too_few = {part: {lease.key: "1"} for part in ("capacity", "allocatable")}
+    await asyncio.to_thread(lease.stage.cluster.merge, f"/api/v1/nodes/{lease.node.name}/status", {"status": too_few})
+    await asyncio.to_thread(lease.node.start_part, KUBELET)
+    assert await comes_true(lambda: pod.seen["status"]["phase"] == "Failed")
+    assert pod.seen["status"]["reason"] == f"OutOf{lease.key}"
+    assert await comes_true(lambda: not lease.node.processes_of(before["uid"]))
+
+
 async def test_a_pod_of_another_workspace_waits_though_gpus_are_free(lease: LeaseOnRealNode) -> None:
     foreign = await a_tenant(lease.stage, lease.node)
     pod = await foreign.a_pod("intruder")
@@ -143,6 +154,6 @@ async def test_nothing_is_released_while_the_kubelet_is_dead_and_the_process_liv
     await asyncio.sleep(SETTLED_SECONDS)
     assert await lease.phase() is Phase.RELEASING
     assert lease.node.processes_of(uid)
-    await asyncio.to_thread(lease.node.start_part, "kubelet")
+    await asyncio.to_thread(lease.node.start_part, KUBELET)
     assert await ending.result() == Phase.RELEASED
     assert lease.node.processes_of(uid) == set()
