@@ -39,7 +39,7 @@ exec sleep infinity
 """Holds the node's own mounts: over the folders whose paths are built into its parts, and over the kernel's settings."""
 HIDDEN = ("/run", "/var/run", "/var/lib")
 """Nothing that the node needs of this machine may lie there."""
-ENTER = 'umask 022; echo $$ > "$1"; mounts=$2; shift 2; exec nsenter --mount="$mounts" -- "$@"'
+ENTER = 'umask 022; echo $$ > "$1"; holder=$2; shift 2; exec nsenter --target="$holder" --mount --root -- "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class NodePrograms:
     def part(self, part: str, mounts_pid: int) -> Program:
         """How one part is run among those mounts."""
         argv, ready = {CONTAINERD: self._containerd, KUBELET: self._kubelet, PLUGIN: self._plugin}[part]()
-        entered = [ENTER, "berth", str(entrance(self.place.name)), f"/proc/{mounts_pid}/ns/mnt", *argv]
+        entered = [ENTER, "berth", str(entrance(self.place.name)), str(mounts_pid), *argv]
         return self._program(part, ["/bin/sh", "-euc", *entered], ready)
 
     def import_image(self, archive: Path) -> None:
