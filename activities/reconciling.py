@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from temporalio import activity
@@ -18,7 +18,7 @@ from domain.gpr import Phase
 from domain.hardware import ObservedNode
 from domain.identifiers import SCHEDULING_DOMAIN, gpr_workflow_id, token_key, workspace_workflow_id
 from domain.messages import OutboxMessage, kick_arbiter, start_gpr, start_workspace
-from ledger import arbitration, events, gprs, inventory, leases, outbox, workspaces
+from ledger import arbitration, events, gprs, idempotency, inventory, leases, outbox, workspaces
 from ledger.connection import Ledger
 from ledger.leases import OpenLease
 from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
@@ -139,6 +139,7 @@ class RealLedgerReconciling(LedgerReconciling):
             messages = [await outbox.put(connection, message) for message in (*missing, kick_arbiter())]
         self._courier.deliver_soon(messages)
         await outbox.forget_delivered(self._ledger)
+        await idempotency.forget_old(self._ledger, datetime.now(UTC))
         mended = [f"started {message.workflow_id}: unfinished in the ledger, not running" for message in missing]
         if mended:
             log.warning("drift mended", mended=mended)

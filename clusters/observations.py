@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from clusters.holders import asked_count, has_ended, quantity_count
@@ -59,11 +59,6 @@ def node_tokens(node: Json) -> dict[str, int]:
     allocatable = _status(node, "allocatable")
     keys = [key for key in {**_status(node, "capacity"), **allocatable} if key.endswith(TOKEN_SUFFIX)]
     return {key: quantity_count(allocatable.get(key)) for key in sorted(keys)}
-
-
-def tokens_missing(wanted: Mapping[str, int], found: Mapping[str, int]) -> dict[str, int]:
-    """Of the tokens that ought to be on each node, those that are not there in this number."""
-    return {node: count for node, count in wanted.items() if found.get(node, 0) != count}
 
 
 def node_fingerprint(node: Json) -> tuple[object, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
 from domain.failures import InvalidRequest
 
@@ -34,8 +33,3 @@ def format_duration(seconds: float) -> str:
     whole = max(0, int(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}h{rest // 60}m{rest % 60}s"
-
-
-def seconds_of(duration: timedelta) -> int:
-    """Whole seconds, rounded up, so that nothing ends before its time."""
-    return -int(-duration.total_seconds() // 1)

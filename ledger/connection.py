@@ -79,6 +79,8 @@ class Ledger:
             raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        if self._pool is not None:
+            return self._pool
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(

@@ -101,5 +101,6 @@ def _for_workspace(world: World, claim: Claim, start: int) -> Reason:
     holder = workspace.ends.get(start) if workspace else None
     name = holder.name if holder else "another request"
     verb = "holds it" if holder and holder.running else "goes first, and holds it"
-    text = f"waits for its workspace {claim.workspace_name or claim.workspace}, which runs one at a time: {name} {verb} until {world.axis.spoken(start)}"
+    waits = f"waits for its workspace {claim.workspace_name or claim.workspace}, which runs one at a time"
+    text = f"{waits}: {name} {verb} until {world.axis.spoken(start)}"
     return Reason(ReasonCode.WORKSPACE_BUSY, text)

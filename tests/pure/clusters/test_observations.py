@@ -9,7 +9,6 @@ from clusters.observations import (
     node_fingerprint,
     node_tokens,
     observed_node,
-    tokens_missing,
     why_namespace_stays,
 )
 from tests.builders_clusters import GPU, TOKEN, Json, a_bound_pod, a_daemon_set, a_node_object
@@ -95,10 +94,6 @@ def test_tokens_count_as_the_scheduler_counts_them() -> None:
     node["status"]["capacity"] |= {TOKEN: "4", "beta-1.berth.io/gpu": "2"}
     node["status"]["allocatable"] |= {TOKEN: "3"}
     assert node_tokens(node) == {TOKEN: 3, "beta-1.berth.io/gpu": 0}
-
-
-def test_missing_tokens_are_those_not_there_in_their_number() -> None:
-    assert tokens_missing({"a": 2, "b": 1, "c": 1}, {"a": 2, "b": 0, "d": 5}) == {"b": 1, "c": 1}
 
 
 def test_heartbeats_and_tokens_leave_a_fingerprint_and_hardware_changes_it() -> None:
