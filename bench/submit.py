@@ -1,8 +1,10 @@
 """How fast Gprs are taken in: `python -m bench.submit`.
 
 HTTP submits (EGS) on a whole stack against raw `start_workflow` of an empty workflow on the same Temporal server, in
-turns, in one run. Twice: with Berth's core worker stopped and nobody polling the empty workflows, so that both only
-take in; and with everything running, so that both also run what was taken in, on the same cores.
+turns, in one run. A submit is durable when it is answered, and reaches Temporal a moment later: both rates are told,
+and no turn begins before the one before is through. Twice: with Berth's core worker stopped and nobody polling the
+empty workflows, so that both are through when Temporal has them; and with everything running, so that both are through
+when their first steps are done: the empty workflow has ended, the Gpr stands in the queue.
 """
 
 from __future__ import annotations
@@ -21,18 +23,23 @@ from bench._empty import NOBODY, TASK_QUEUE, Nothing, empty_worker
 from bench._figures import Cell, Report, Samples, milliseconds
 from bench._http import Caller
 from cli.stack.own import CORE
+from ledger.connection import Ledger
 from tests.system.installation import running_installation
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Awaitable, Callable, Sequence
 
     from tests.system.installation import Installation
 
 WORKSPACE = "submits"
 CALLERS = (1, 10, 50)
-ROUNDS = 2
+ROUNDS = 3
 """Each kind has its turn this often, so that both meet the same weather."""
+LOOK_SECONDS = 0.05
+THROUGH_SECONDS_MAX = 180.0
+UNDELIVERED = "select count(*) from outbox where delivered_at is null"
+EMPTY_RUNNING = "WorkflowType = 'BenchNothing' and ExecutionStatus = 'Running' and TaskQueue = 'bench'"
+LIVING = "WorkflowType = 'Gpr' and BerthPhase in ('queued', 'provisioning', 'active')"
 
 
 @dataclass(slots=True)
@@ -40,12 +47,65 @@ class Turns:
     """What one kind of start did, over its turns."""
 
     samples: Samples = field(default_factory=Samples)
-    elapsed: float = 0.0
+    answering: float = 0.0
+    going_through: float = 0.0
 
     @property
-    def rate(self) -> float:
-        """Starts per second."""
-        return len(self.samples.seconds) / self.elapsed
+    def answered(self) -> float:
+        """Starts that were answered, per second."""
+        return len(self.samples.seconds) / self.answering
+
+    @property
+    def through(self) -> float:
+        """Starts that were through, per second."""
+        return len(self.samples.seconds) / self.going_through
+
+
+@dataclass(slots=True)
+class Side:
+    """One of the two that are compared: how each caller starts something, and what is true once all of it is through."""
+
+    starts: Sequence[Callable[[], Awaitable[object]]]
+    is_through: Callable[[], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class Bench:
+    """The stack and the ways into it."""
+
+    installation: Installation
+    client: Client
+    callers: list[Caller]
+    ledger: Ledger
+    starts: int
+    submitted: int = 0
+
+    async def start(self, task_queue: str) -> None:
+        """A raw start."""
+        await self.client.start_workflow(Nothing.run, id=f"bench/{uuid4()}", task_queue=task_queue)
+
+    async def submit(self, caller: Caller) -> None:
+        """A submit by HTTP."""
+        self.submitted += 1
+        wish = {"gprName": "bench", "sliceName": WORKSPACE, "exitDuration": "1h", "numberOfGPUs": 1}
+        await caller.ask("POST", "/api/v1/gpr", wish)
+
+    async def at_once(self) -> bool:
+        """Nothing is to be waited for."""
+        return True
+
+    async def have_ended(self) -> bool:
+        """No empty workflow runs."""
+        return (await self.client.count_workflows(EMPTY_RUNNING)).count == 0
+
+    async def are_delivered(self) -> bool:
+        """Temporal has heard everything."""
+        async with self.ledger.reading() as connection:
+            return not await connection.fetchval(UNDELIVERED)
+
+    async def stand_in_queue(self) -> bool:
+        """Every lifecycle has taken its first steps."""
+        return await self.are_delivered() and (await self.client.count_workflows(LIVING)).count >= self.submitted
 
 
 def main() -> None:
@@ -55,48 +115,58 @@ def main() -> None:
     with running_installation() as installation:
         report.begin(PostgreSQL="18, fsync on", Temporal="development server, SQLite file")
         installation.egs.create_workspace(WORKSPACE, "worker-1")
-        installation.stack.stop(CORE)
-        asyncio.run(_compare(report, installation, sizes, "only taken in (no workers)", NOBODY))
-        installation.stack.start(CORE)
-        asyncio.run(_with_worker(report, installation, sizes))
+        asyncio.run(_measure(report, installation, sizes.starts))
     report.end(sizes.json)
 
 
-async def _with_worker(report: Report, installation: Installation, sizes: Namespace) -> None:
-    client = await Client.connect(installation.stack.environment()["TEMPORAL_ADDRESS"])
-    async with empty_worker(client):
-        await _compare(report, installation, sizes, "taken in and run (all workers)", TASK_QUEUE)
-
-
-async def _compare(report: Report, installation: Installation, sizes: Namespace, title: str, task_queue: str) -> None:
-    client = await Client.connect(installation.stack.environment()["TEMPORAL_ADDRESS"])
+async def _measure(report: Report, installation: Installation, starts: int) -> None:
+    environment = installation.stack.environment()
+    client = await Client.connect(environment["TEMPORAL_ADDRESS"])
     callers = [Caller(installation.url) for _ in range(max(CALLERS))]
+    bench = Bench(installation, client, callers, Ledger(environment["DATABASE_URL"]), starts)
     for caller in callers:
         await caller.login(installation.key)
-        await _submit(caller)
-    rows: list[list[Cell]] = []
-    ratios = {}
-    for count in CALLERS:
-        raw, http = Turns(), Turns()
-        for _ in range(ROUNDS):
-            await _turn(raw, [partial(_start, client, task_queue)] * count, sizes.starts // ROUNDS)
-            await _turn(http, [partial(_submit, caller) for caller in callers[:count]], sizes.starts // ROUNDS)
-        rows += [_row("start_workflow", count, raw), _row("HTTP submit", count, http)]
-        ratios[count] = http.rate / raw.rate
+    await asyncio.to_thread(installation.stack.stop, CORE)
+    await _compare(report, bench, "workers stopped", NOBODY)
+    await asyncio.to_thread(installation.stack.start, CORE)
+    async with empty_worker(client):
+        await _through(bench.stand_in_queue)
+        await _compare(report, bench, "everything running", TASK_QUEUE)
     for caller in callers:
         caller.close()
-    report.table(title, ["", "callers", "per second", "p50 ms", "p99 ms"], rows)
-    for count, ratio in ratios.items():
-        report.ratio(f"{title}: HTTP submits per start_workflow, {count} callers", ratio, "at least 0.5")
+    await bench.ledger.close()
 
 
-async def _turn(turns: Turns, starts: Sequence[Callable[[], Awaitable[object]]], total: int) -> None:
+async def _compare(report: Report, bench: Bench, title: str, task_queue: str) -> None:
+    running = task_queue != NOBODY
+    rows: list[list[Cell]] = []
+    ratios: dict[str, float] = {}
+    for count in CALLERS:
+        raw, http = Turns(), Turns()
+        starts = [partial(bench.start, task_queue)] * count
+        submits = [partial(bench.submit, caller) for caller in bench.callers[:count]]
+        for _ in range(ROUNDS):
+            await _turn(raw, Side(starts, bench.have_ended if running else bench.at_once), bench.starts // ROUNDS)
+            await _turn(
+                http, Side(submits, bench.stand_in_queue if running else bench.are_delivered), bench.starts // ROUNDS
+            )
+        rows += [_row("start_workflow", count, raw), _row("HTTP submit", count, http)]
+        ratios[f"{title}, {count} callers: HTTP to durable / start_workflow"] = http.answered / raw.answered
+        ratios[f"{title}, {count} callers: the same until through"] = http.through / raw.through
+    report.table(title, ["", "callers", "answered/s", "p50 ms", "p99 ms", "through/s"], rows)
+    for claim, ratio in ratios.items():
+        report.ratio(claim, ratio, "at least 0.5")
+
+
+async def _turn(turns: Turns, side: Side, total: int) -> None:
     """Each caller starts one after the other; together so many."""
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for start in starts:
-            group.create_task(_caller(turns.samples, start, total // len(starts)))
-    turns.elapsed += time.perf_counter() - began
+        for start in side.starts:
+            group.create_task(_caller(turns.samples, start, -(-total // len(side.starts))))
+    turns.answering += time.perf_counter() - began
+    await _through(side.is_through)
+    turns.going_through += time.perf_counter() - began
 
 
 async def _caller(samples: Samples, start: Callable[[], Awaitable[object]], times: int) -> None:
@@ -104,17 +174,15 @@ async def _caller(samples: Samples, start: Callable[[], Awaitable[object]], time
         await samples.time(start)
 
 
-async def _start(client: Client, task_queue: str) -> None:
-    await client.start_workflow(Nothing.run, id=f"bench/{uuid4()}", task_queue=task_queue)
-
-
-async def _submit(caller: Caller) -> None:
-    wish = {"gprName": "bench", "sliceName": WORKSPACE, "exitDuration": "1h", "numberOfGPUs": 1, "numberOfGPUNodes": 1}
-    await caller.ask("POST", "/api/v1/gpr", wish)
+async def _through(is_through: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(THROUGH_SECONDS_MAX):
+        while not await is_through():  # noqa: ASYNC110 - Temporal and the database send no event
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _row(kind: str, callers: int, turns: Turns) -> list[Cell]:
-    return [kind, callers, turns.rate, milliseconds(turns.samples.p50), milliseconds(turns.samples.p99)]
+    samples = turns.samples
+    return [kind, callers, turns.answered, milliseconds(samples.p50), milliseconds(samples.p99), turns.through]
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def wage(installation: Installation, kills: Iterable[Kill], say: Callable[[str],
     say(HEAD)
     with Witness(installation) as witness:
         for kill in kills:
-            done = rounds.play(installation, population, kill)
+            done = _played(installation, population, kill)
             campaign.played.append(done)
             for line in (line_of(done), *(f"    ! {one}" for one in done.complaints)):
                 say(line)
@@ -83,6 +83,14 @@ def wage(installation: Installation, kills: Iterable[Kill], say: Callable[[str],
     population.move_out()
     campaign.left = [*workspace_namespaces(installation), *writes_beside_leases(installation), *_drift(installation)]
     return campaign
+
+
+def _played(installation: Installation, population: Population, kill: Kill) -> Round:
+    try:
+        return rounds.play(installation, population, kill)
+    except AssertionError as error:
+        error.add_note(f"{kill.part}: {population.described()}")
+        raise
 
 
 def line_of(done: Round) -> str:

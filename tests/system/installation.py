@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.client import BerthClient
@@ -23,7 +25,6 @@ from tests.system.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NAME = "system"
 COMMAND_SECONDS_MAX = 300.0
@@ -80,15 +81,28 @@ def running_installation() -> Iterator[Installation]:
         _choose_ports(stack)
         _berth(home, "up", "--no-demo")
         installation = Installation(Stack(NAME, stack.folder), home.parent)
-        try:
-            yield installation
-        finally:
-            installation.close()
+        with _logs_kept(stack.folder / "log"):
+            try:
+                yield installation
+            finally:
+                installation.close()
         _berth(home, "down", "--purge", "--yes")
     finally:
         clear(stack.folder)
         shutil.rmtree(home.parent, ignore_errors=True)
         guard.communicate()
+
+
+@contextmanager
+def _logs_kept(logs: Path) -> Iterator[None]:
+    """What failed says where the logs of all parts are: the stack itself is gone by then."""
+    try:
+        yield
+    except BaseException as error:
+        kept = Path(tempfile.mkdtemp(prefix="berth-system-logs-"))
+        shutil.copytree(logs, kept, dirs_exist_ok=True)
+        error.add_note(f"the logs of all parts are kept in {kept}")
+        raise
 
 
 def _guard(folder: Path) -> subprocess.Popen[bytes]:

@@ -112,6 +112,13 @@ class Population:
         newest = {gpr.external_id: gpr for gpr in itertools.islice(self.installation.native.gprs(), SEEN_MAX)}
         return {role: newest[gpr_id] for role, gpr_id in self.ids.items() if gpr_id in newest}
 
+    def described(self) -> str:
+        """Where each stands, for whoever finds out why a round went wrong."""
+        return "; ".join(
+            f"{role} {gpr.phase}, retries {gpr.retries} {gpr.failure} {gpr.estimate or ''}"
+            for role, gpr in self.seen().items()
+        )
+
     def release_all(self) -> None:
         """End whatever of this round still lives."""
         for gpr in self.seen().values():
