@@ -24,7 +24,7 @@ TEARDOWN_SECONDS_EXPECTED = 5
 
 async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: datetime) -> Snapshot:
     """What there is, what is held, and what waits, at one instant."""
-    nodes = await inventory.nodes(connection)
+    nodes = await inventory.bare_nodes(connection)
     open_leases = await leases.open_leases(connection)
     return Snapshot(
         now=now,

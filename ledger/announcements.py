@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CONNECT_SECONDS_MAX = 5.0
+_LOST = (*AWAY, asyncpg.InterfaceError)
+"""A connection that nobody else uses: whatever is wrong with it is that it has ended."""
 
 
 async def announcements(url: str, channel: str) -> AsyncIterator[None]:
@@ -41,5 +44,8 @@ async def announcements(url: str, channel: str) -> AsyncIterator[None]:
                 raise LedgerUnavailable("the ledger closed the connection")
             announced.clear()
             yield None
+    except _LOST as error:
+        raise LedgerUnavailable(f"the ledger went away: {error}") from error
     finally:
-        await connection.close(timeout=1)
+        with suppress(*_LOST):  # closing what is dead already may say so
+            await connection.close(timeout=1)

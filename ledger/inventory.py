@@ -76,6 +76,11 @@ async def nodes(connection: Connection, cluster: str | None = None) -> list[Node
     return [_node(row, holders[row["cluster"], row["name"]]) for row in await connection.fetch(_SQL["nodes"], cluster)]
 
 
+async def bare_nodes(connection: Connection) -> list[Node]:
+    """All nodes as if nobody held their GPUs: for a plan, which has that from the leases and need not join for it."""
+    return [_node(row, []) for row in await connection.fetch(_SQL["nodes"], None)]
+
+
 async def clusters(connection: Connection) -> list[Cluster]:
     """All registered clusters."""
     return [

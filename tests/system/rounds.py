@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from cli.stack.parts import PartState
 from domain.gpr import TERMINAL, Phase
 from tests.system import population as roles
 from tests.system.egs import NoAnswer, Refusal
@@ -175,5 +176,14 @@ def _rest(installation: Installation, population: Population, done: Round) -> No
         done.complaints += left_in_ledger(installation)
     done.complaints += left_on_nodes(installation)
     done.complaints += left_in_namespaces(installation, list(roles.WORKSPACES.values()))
+    done.complaints += dead_parts(installation)
     alive = {role: gpr.phase for role, gpr in population.seen().items() if gpr.phase not in TERMINAL}
     done.complaints += [f"{role} rests as {phase}" for role, phase in alive.items()]
+
+
+def dead_parts(installation: Installation) -> list[str]:
+    """Parts that ended although nobody killed them; they are started again, for the sake of the next round."""
+    dead = [part.name for part in installation.stack.parts() if part.state is not PartState.RUNNING]
+    for part in dead:
+        installation.stack.start(part)
+    return [f"{part} ended by itself" for part in dead]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.campaign import at_random, each_once, wage
-from tests.system.rounds import API, API_SERVER, GOES_ON, PARTS, PROGRESS_SECONDS_MAX
+from tests.system.readers import AWAY, SERVED, Readers
+from tests.system.rounds import API, API_SERVER, GOES_ON, PARTS, PROGRESS_SECONDS_MAX, dead_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(900)
 
+KILLS_IN_A_ROW = 12
 LONG_ROUNDS = 5
 SEED = 2026
 
@@ -83,6 +85,18 @@ def test_nothing_was_held_twice(campaign: Campaign) -> None:
 
 def test_nothing_was_left_behind(campaign: Campaign) -> None:
     assert campaign.left == []
+
+
+def test_postgres_killed_again_and_again_under_readers_makes_503_of_it_and_ends_no_process(
+    installation: Installation,
+) -> None:
+    with Readers(installation.egs) as readers:
+        for _ in range(KILLS_IN_A_ROW):
+            readers.await_served()
+            installation.stack.kill("postgres")
+            installation.stack.start("postgres")
+    assert readers.answers.keys() <= {SERVED, AWAY}
+    assert dead_parts(installation) == []
 
 
 @pytest.mark.long
