@@ -106,6 +106,12 @@ async def _passes(report: Report, postgres: Postgres, sizes: Namespace, queue: i
         ["raw SQL: select queue and held GPUs, update queue", floors[0], "", floors[1], sum(floors)],
     ]
     report.table(f"pass, {queue} queued, ms", ["", "read", "plan", "write, commit", "whole"], rows)
+    grants, estimates = _median([pair[0] for pair in later]), _median([pair[1] for pair in later])
+    report.ratio(f"{queue} queued: read of a pass to raw select", milliseconds(grants.reading) / floors[0], "above 1")
+    report.ratio(
+        f"{queue} queued: write of estimates to raw update", milliseconds(estimates.writing) / floors[1], "near 1"
+    )
+    report.ratio(f"{queue} queued: grants after one event, seconds", grants.whole, "wanted 0.05 on an idle core")
 
 
 async def _part(ledger: WatchedLedger, step: Callable[[Ledger, datetime], Awaitable[object]]) -> Parts:

@@ -38,6 +38,8 @@ DYNAMIC_CONFIG = {
     # one shard polls its queues 20 times a second by default: 50 ms on every hop
     "history.transferProcessorMaxPollRPS": "100",
     "history.timerProcessorMaxPollRPS": "100",
+    # timers may fire up to a second late by default, and a lease would end by as much late
+    "history.timerProcessorMaxTimeShift": '"100ms"',
     # above the default of 10 a workflow loses all updates in flight, not only those over the limit
     "history.maxInFlightUpdates": "100",
 }

@@ -4,9 +4,6 @@ insert into principal (id, name, administrator, created_at) values ($1, $2, $3, 
 on conflict (name) do update set administrator = principal.administrator or excluded.administrator
 returning id, name, administrator;
 
--- name: principal_by_name
-select id, name, administrator from principal where name = $1;
-
 -- name: any_administrator
 select exists (select 1 from principal where administrator);
 
