@@ -22,9 +22,9 @@ def a_test(folder: Path, body: str) -> str:
 
 
 def test_a_path_is_run_alone_and_pytests_options_reach_pytest(tmp_path: Path) -> None:
-    file = a_test(tmp_path, "def test_a(): pass\ndef test_b(): assert False")
-    assert berth_test(file, "-k", "test_a", "-q").exit_code == 0
-    assert berth_test(f"{file}::test_b", "-q").exit_code == 1
+    file = a_test(tmp_path, "def test_fine(): pass\ndef test_wrong(): assert False")
+    assert berth_test(file, "-k", "test_fine", "-q").exit_code == 0
+    assert berth_test(f"{file}::test_wrong", "-q").exit_code == 1
 
 
 def test_long_forms_run_only_when_they_are_asked_for() -> None:
