@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FOR_EVER = 10**9
 
@@ -43,18 +40,18 @@ class _Failing(ActivityInboundInterceptor):
 
 
 class Recording(Interceptor):
-    """Notes the steps that ran, in order, and may call somebody in between."""
+    """Notes, in order, the steps that ran for workflows of one type. A worker may also serve what other tests left behind."""
 
-    def __init__(self, on_step: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, workflow_type: str) -> None:
         self.steps: list[str] = []
-        self._on_step = on_step
+        self._workflow_type = workflow_type
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _Recording(next, self)
 
-    def note(self, step: str) -> None:
-        self.steps.append(step)
-        self._on_step(step)
+    def note(self, info: activity.Info) -> None:
+        if info.workflow_type == self._workflow_type:
+            self.steps.append(info.activity_type)
 
 
 class _Recording(ActivityInboundInterceptor):
@@ -63,5 +60,5 @@ class _Recording(ActivityInboundInterceptor):
         self._recording = recording
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        self._recording.note(activity.info().activity_type)
+        self._recording.note(activity.info())
         return await super().execute_activity(input)

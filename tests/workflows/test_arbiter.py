@@ -38,7 +38,7 @@ async def test_a_kick_grants_what_was_queued(stage: Stage) -> None:
 async def test_a_hundred_kicks_cost_few_passes(
     skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection
 ) -> None:
-    recording = Recording()
+    recording = Recording("Arbiter")
     async with Stage(skipping, ledger, cluster, interceptors=[recording]) as stage:
         arbiter = await begun(stage)
         await asyncio.gather(*(arbiter.signal(ArbiterWorkflow.kick) for _ in range(100)))

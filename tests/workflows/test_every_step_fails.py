@@ -72,7 +72,7 @@ async def test_provisioning_that_fails_for_ever_is_queued_again_and_in_the_end_f
 async def test_the_steps_above_are_all_the_steps_there_are(
     skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection
 ) -> None:
-    recording = Recording()
+    recording = Recording("Gpr")
     async with Stage(skipping, ledger, cluster, interceptors=[recording]) as stage:
         await lived(stage)
     assert set(recording.steps) == set(ALL_STEPS)
