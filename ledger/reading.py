@@ -55,12 +55,12 @@ async def gpr_page(
     before: int = NEWEST,
 ) -> list[Gpr]:
     """Gprs of these workspaces, or of all for None, newest first; `before`: sequence of the last one seen."""
-    name = "gpr_ids" if TERMINAL & set(phases) else "live_gpr_ids"
+    live = not TERMINAL & set(phases)
     keyset = (before, list(phases), limit)
     if workspace_ids is None:
-        rows = await connection.fetch(_SQL[name], *keyset)
+        rows = await connection.fetch(_SQL["live_gpr_ids" if live else "gpr_ids"], *keyset)
     else:
-        rows = await connection.fetch(_SQL[f"{name}_in"], *keyset, list(workspace_ids))
+        rows = await connection.fetch(_SQL["live_gpr_ids_in" if live else "gpr_ids_in"], *keyset, list(workspace_ids))
     return [gpr_of(row) for row in await connection.fetch(_SQL["gprs"], [row["id"] for row in rows])]
 
 

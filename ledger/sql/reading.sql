@@ -12,6 +12,22 @@ select id from gpr
 where (phase = 'queued' or phase in ('provisioning', 'active', 'releasing')) and phase = any($2::text[]) and sequence < $1
 order by sequence desc limit $3;
 
+-- name: gpr_ids_in
+-- the newest of each workspace by its index, then the newest of those: never a walk through other tenants' rows
+select g.id from unnest($4::uuid[]) as w(id)
+cross join lateral (select id, sequence from gpr
+                    where workspace_id = w.id and sequence < $1 and phase = any($2::text[])
+                    order by sequence desc limit $3) g
+order by g.sequence desc limit $3;
+
+-- name: live_gpr_ids_in
+select g.id from unnest($4::uuid[]) as w(id)
+cross join lateral (select id, sequence from gpr
+                    where workspace_id = w.id and phase in ('queued', 'provisioning', 'active', 'releasing')
+                      and phase = any($2::text[]) and sequence < $1
+                    order by sequence desc limit $3) g
+order by g.sequence desc limit $3;
+
 -- name: gprs
 select g.*, w.name as workspace, p.name as submitted_by_name, l.cluster as lease_cluster,
        (select coalesce(json_agg(json_build_array(lg.node, lg.ordinal) order by lg.node, lg.ordinal), '[]')::jsonb

@@ -9,7 +9,7 @@ from tests.system import rounds
 from tests.system.freedom import until, workspace_namespaces
 from tests.system.history import EVENTS, double_grants, writes_beside_leases
 from tests.system.population import FRESH, HELD, LEAVING, MEANWHILE, PASSING, QUEUED, STOPPED, Population
-from tests.system.rounds import PARTS, Kill, Round
+from tests.system.rounds import EVERYTHING, PARTS, Kill, Round
 from tests.system.witness import Witness
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def each_once() -> list[Kill]:
     return [Kill(part) for part in PARTS]
 
 
-def at_random(random: Random, times: int, parts: Iterable[str] = PARTS) -> list[Kill]:
+def at_random(random: Random, times: int, parts: Iterable[str] = (*PARTS, EVERYTHING)) -> list[Kill]:
     """Every part so many times, each time in another order, at another moment, for another while."""
     turns = [random.sample(list(parts), len(list(parts))) for _ in range(times)]
     return [

@@ -62,6 +62,11 @@ class Installation:
         """The stack's kubectl, as whoever the kubeconfig stands for."""
         return Kubectl(self.stack.kubectl(), kubeconfig, self.folder)
 
+    def keep_logs(self) -> Path:
+        """A copy of every part's log, for when the stack itself is gone."""
+        kept = Path(tempfile.mkdtemp(prefix="berth-system-logs-"))
+        return Path(shutil.copytree(self.stack.folder / "log", kept, dirs_exist_ok=True))
+
     def close(self) -> None:
         """Let all connections go."""
         for close in (self.egs.close, self.native.close, self.window.close):
@@ -81,28 +86,18 @@ def running_installation() -> Iterator[Installation]:
         _choose_ports(stack)
         _berth(home, "up", "--no-demo")
         installation = Installation(Stack(NAME, stack.folder), home.parent)
-        with _logs_kept(stack.folder / "log"):
-            try:
-                yield installation
-            finally:
-                installation.close()
+        try:
+            yield installation
+        except BaseException as error:
+            error.add_note(f"the logs of all parts are kept in {installation.keep_logs()}")
+            raise
+        finally:
+            installation.close()
         _berth(home, "down", "--purge", "--yes")
     finally:
         clear(stack.folder)
         shutil.rmtree(home.parent, ignore_errors=True)
         guard.communicate()
-
-
-@contextmanager
-def _logs_kept(logs: Path) -> Iterator[None]:
-    """What failed says where the logs of all parts are: the stack itself is gone by then."""
-    try:
-        yield
-    except BaseException as error:
-        kept = Path(tempfile.mkdtemp(prefix="berth-system-logs-"))
-        shutil.copytree(logs, kept, dirs_exist_ok=True)
-        error.add_note(f"the logs of all parts are kept in {kept}")
-        raise
 
 
 def _guard(folder: Path) -> subprocess.Popen[bytes]:

@@ -19,6 +19,8 @@ Json = dict[str, Any]
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 GATE = "gate.test.example"
+BERTH = "admin"
+"""The user of the kubeconfig that the local stack gives to Berth."""
 NOBODY = "https://127.0.0.1:1/"
 EFFECT_SECONDS_MAX = 20.0
 MERGE_PATCH = "application/merge-patch+json"
@@ -26,7 +28,7 @@ HOLD = "kwok.berth.io/hold-delete"
 
 
 class Gate:
-    """While it is shut, nobody can write the status of one node: its provisionings wait, and try again."""
+    """While it is shut, Berth cannot write the status of one node: its provisionings wait, and try again."""
 
     def __init__(self, cluster: ClusterConnection, node: str) -> None:
         self._cluster = cluster
@@ -89,7 +91,11 @@ def _webhook(node: str) -> Json:
         "name": GATE,
         "rules": [rule],
         "clientConfig": {"url": NOBODY},
-        "matchConditions": [{"name": "node", "expression": f"request.name == '{node}'"}],
+        "matchConditions": [
+            {"name": "node", "expression": f"request.name == '{node}'"},
+            # the node's own heart goes on beating
+            {"name": "berth", "expression": f"request.userInfo.username == '{BERTH}'"},
+        ],
         "failurePolicy": "Fail",
         "sideEffects": "None",
         "timeoutSeconds": 1,

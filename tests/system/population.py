@@ -36,7 +36,8 @@ MEANWHILE, FRESH, FAR = "meanwhile", "fresh", "far"
 WORKSPACES: Final = {role: f"kill-{role}" for role in (HELD, STOPPED, LEAVING, *PASSING, MEANWHILE, FRESH, FAR)}
 HOUR: Final = "0d1h0m0s"
 PASSING_LEASE: Final = "0d0h0m6s"
-FILL_SECONDS_MAX: Final = 45.0
+FILL_SECONDS_MAX: Final = 120.0
+"""Kubernetes' own controllers may take a minute to come back to an API server that was away for half a minute."""
 NODES_SECONDS_MAX: Final = 60.0
 SEEN_MAX: Final = 100
 """Gprs that are looked at: those of the round, and many before it."""
@@ -78,13 +79,13 @@ class Population:
         self.gate.shut()
         self.submit(HELD, numberOfGPUs=2)
         self.submit(LEAVING)
-        self.submit(STOPPED, gpuShape=A100)
         self._await_phase(HELD, Phase.ACTIVE)
         self.submit(QUEUED, workspace=WORKSPACES[HELD])
         self._await_phase(LEAVING, Phase.ACTIVE)
         self._pin_down_leaving()
-        self._await_phase(STOPPED, Phase.PROVISIONING)
         self._await_phase(LEAVING, Phase.RELEASING)
+        self.submit(STOPPED, gpuShape=A100)
+        self._await_phase(STOPPED, Phase.PROVISIONING)
         self._await_phase(QUEUED, Phase.QUEUED)
 
     def pass_through(self) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 API: Final = "api"
 API_SERVER: Final = f"{CLUSTER}.kube-apiserver"
 PARTS: Final = ("core", f"cluster-{CLUSTER}", API, "relay", "temporal", "postgres", API_SERVER)
+EVERYTHING: Final = "everything"
+"""All processes of the stack, as when the machine goes down; `berth up` brings them back."""
 PROGRESS_SECONDS_MAX: Final = 15.0
 """From a part's return, or from when the thing was due, until it has happened."""
 PATIENCE_SECONDS: Final = 60.0
@@ -73,15 +75,28 @@ def play(installation: Installation, population: Population, kill: Kill) -> Roun
     population.pass_through()
     time.sleep(kill.after_seconds)
     knocking, killed_at = Knocking(population), datetime.now(UTC)
-    installation.stack.kill(kill.part)
+    _kill(installation, kill.part)
     far = _while_away(population, knocking, kill)
-    installation.stack.start(kill.part)
+    _start(installation, kill.part)
     done = Round(kill, killed_at, datetime.now(UTC), knocking.told)
     done.complaints += [*_dishonest(knocking, kill), *far]
     _go_on(population)
     _watch(population, done)
     _rest(installation, population, done)
     return done
+
+
+def _kill(installation: Installation, part: str) -> None:
+    names = [each.name for each in installation.stack.parts()] if part == EVERYTHING else [part]
+    for name in names:
+        installation.stack.kill(name)
+
+
+def _start(installation: Installation, part: str) -> None:
+    if part == EVERYTHING:
+        installation.stack.up()
+    else:
+        installation.stack.start(part)
 
 
 def _while_away(population: Population, knocking: Knocking, kill: Kill) -> list[str]:
@@ -106,7 +121,11 @@ def _far_goes_on(population: Population) -> list[str]:
 
 
 def _dishonest(knocking: Knocking, kill: Kill) -> list[str]:
-    silent = [what for what, answers in knocking.answers.items() if NO_ANSWER in answers and kill.part != API]
+    silent = [
+        what
+        for what, answers in knocking.answers.items()
+        if NO_ANSWER in answers and kill.part not in {API, EVERYTHING}
+    ]
     return [*knocking.dishonest, *(f"{what} was not answered" for what in silent)]
 
 
