@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tests.system.population import Population
 
 FINE, AWAY, NO_ANSWER = "200", "503", "no answer"
+REQUEST_ID = re.compile(r"[0-9a-f]{32}")
+"""One answer, however often it came."""
 ONCE = Patience(attempts_max=1)
 UNREACHABLE = frozenset({"unreachable", "broken_off"})
 
@@ -60,7 +63,7 @@ class Knocking:
         except NoAnswer:
             self.answers[what].add(NO_ANSWER)
         except Refusal as refusal:
-            self.answers[what].add(AWAY if refusal.status == int(AWAY) else str(refusal))
+            self.answers[what].add(AWAY if refusal.status == int(AWAY) else REQUEST_ID.sub("…", str(refusal)))
         else:
             self.answers[what].add(FINE)
 
