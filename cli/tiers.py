@@ -44,15 +44,15 @@ class Tier:
 
 TIERS = (
     Tier("house", "nothing", 30),
-    Tier("pure", "nothing", 10),
-    Tier("cli", "nothing", 15),
-    Tier("ledger", "PostgreSQL", 30),
-    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
-    Tier("replay", "nothing", 15),
-    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 90, clusters=True),
-    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 120, clusters=True),
-    Tier("api", "PostgreSQL, Temporal, Kubernetes", 90, clusters=True),
-    Tier("system", "the whole stack", 300, clusters=True),
+    Tier("pure", "nothing", 20),
+    Tier("cli", "nothing", 20),
+    Tier("ledger", "PostgreSQL", 25),
+    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 220, clusters=True),
+    Tier("replay", "nothing", 5),
+    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 130, clusters=True),
+    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 95, clusters=True),
+    Tier("api", "PostgreSQL, Temporal, Kubernetes", 65, clusters=True),
+    Tier("system", "the whole stack", 270, clusters=True),
 )
 """In the order in which they run: what fails fast goes first."""
 
