@@ -27,6 +27,8 @@ KILLED_SECONDS_MAX = 10.0
 """How long the kernel may take to bury a process after SIGKILL (disk waits)."""
 LOG_BYTES_MAX = 32 * 1024 * 1024
 """A log larger than this is set aside at the next start; one old log is kept."""
+_THREADS, _STARTED = 16, 18
+"""Where `/proc/PID/stat` has these, counted from the field behind the state (proc_pid_stat(5))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _set_aside_when_large(log: Path) -> None:
 
 
 def is_alive(process: Identity) -> bool:
-    """Whether this very process still runs; a zombie does not."""
+    """Whether any thread of this very process still runs; a zombie does not."""
     _reap(process.pid)
     return _birth(process.pid) == process.birth
 
@@ -183,7 +185,7 @@ def _reap(pid: int) -> None:
 
 
 def _birth(pid: int) -> str | None:
-    """What tells this process from a later one of the same pid; None when gone or a zombie."""
+    """What tells this process from a later one of the same pid; None when gone or wholly a zombie."""
     return _birth_from_proc(pid) if sys.platform == "linux" else _birth_from_ps(pid)
 
 
@@ -195,7 +197,9 @@ def _birth_from_proc(pid: int) -> str | None:
         return None
     # the command in brackets may hold anything, brackets and spaces too
     state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else f"{boot}/{fields[18]}"
+    # a killed process whose first thread is a zombie holds its ports until the last thread has ended too
+    is_buried = state == "X" or (state == "Z" and int(fields[_THREADS]) <= 1)
+    return None if is_buried else f"{boot}/{fields[_STARTED]}"
 
 
 def _birth_from_ps(pid: int) -> str | None:

@@ -43,6 +43,24 @@ def test_a_killed_process_is_gone_though_nobody_waited_for_it(roster: Roster) ->
     assert roster.record("sleeper") is not None, "a crash is remembered"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells a process's threads")
+def test_a_process_lives_until_its_last_thread_has_ended(roster: Roster) -> None:
+    """What is killed dies thread by thread, and holds its ports until the last is dead."""
+    leave_first = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    roster.start(a_program(roster.folder, leave_first))
+    record = roster.record("sleeper")
+    assert record is not None
+    status = Path(f"/proc/{record.pid}/status")
+    while "State:\tZ" not in status.read_text():
+        time.sleep(processes.POLL_SECONDS)
+    assert roster.is_running("sleeper")
+    roster.kill("sleeper")
+    assert not roster.is_running("sleeper")
+
+
 def test_a_process_that_ignores_its_signal_is_killed(roster: Roster) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     log = roster.log("sleeper")
