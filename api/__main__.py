@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from api import logs
 from api.app import build_app
+from api.auth.rates import Rates
 from api.backends import Backends
 from api.operations.kubeconfigs import ClusterKubeconfigs
 from api.settings import Settings
@@ -66,7 +67,8 @@ async def serve(settings: Settings) -> None:
     connections = {name: ClusterConnection.from_kubeconfig(name, path) for name, path in settings.kubeconfigs.items()}
     kubeconfigs = ClusterKubeconfigs(connections)
     backends = Backends(ledger, courier, kubeconfigs, ready_seconds=settings.ready_seconds)
-    app = build_app(backends, settings.cors_origins)
+    rates = Rates(settings.requests_per_key, settings.bad_requests_per_address)
+    app = build_app(backends, settings.cors_origins, rates)
     log.info("api starts", host=settings.host, port=settings.port, clusters=sorted(connections))
     try:
         await Server(_server_config(app, settings)).serve()

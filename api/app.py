@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import failing
 from api.auth.current_caller import Credentials
 from api.auth.keys import KeyRing
+from api.auth.rates import Rates
 from api.auth.tokens import Tokens
 from api.backends import Backends
 from api.dialect import Dialect
@@ -30,12 +31,12 @@ def dialect_of(path: str) -> Dialect:
     return next((dialect for dialect in DIALECTS if dialect.claims(path)), OPEN)
 
 
-def build_app(backends: Backends, cors_origins: tuple[str, ...] = ()) -> FastAPI:
-    """The application on these backends. Opens nothing by itself."""
+def build_app(backends: Backends, cors_origins: tuple[str, ...] = (), rates: Rates | None = None) -> FastAPI:
+    """The application on these backends. Opens nothing by itself. Without `rates` one may ask as often as one likes."""
     app = FastAPI(title="Berth", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.backends = backends
     app.state.credentials = Credentials(
-        KeyRing(backends.ledger, backends.clock), Tokens(backends.ledger, backends.clock)
+        KeyRing(backends.ledger, backends.clock), Tokens(backends.ledger, backends.clock), rates or Rates()
     )
     app.state.metrics = Metrics()
     app.state.checkup = Checkup(backends)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -46,3 +47,5 @@ class Backends:
     clock: Callable[[], datetime] = utc_now
     ready_seconds: float = 15.0
     """How long a request waits for a workspace that is durable already to be made."""
+    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while this process makes a plan: it is work for the processor, and must not become all that it does."""

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+from api.auth.rates import TooManyRequests
 from domain import failures
 
 RETRY_AFTER_SECONDS: Final = 2
@@ -54,6 +55,7 @@ STATUS_OF: Final[Mapping[type[failures.BerthFailure], HTTPStatus]] = MappingProx
     {
         TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         failures.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+        TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
         failures.Unauthenticated: HTTPStatus.UNAUTHORIZED,
         failures.Forbidden: HTTPStatus.FORBIDDEN,
         failures.NotFound: HTTPStatus.NOT_FOUND,
@@ -73,7 +75,7 @@ STATUS_OF: Final[Mapping[type[failures.BerthFailure], HTTPStatus]] = MappingProx
 def problem_of(failure: failures.BerthFailure) -> Problem:
     """The nearest class in the table decides the status."""
     status = next(STATUS_OF[kind] for kind in type(failure).__mro__ if kind in STATUS_OF)
-    return Problem(status, failure.code, failure.message, failure.details, _headers_of(status), failure)
+    return Problem(status, failure.code, failure.message, failure.details, _headers_of(status, failure), failure)
 
 
 def unknown_route(path: str) -> Problem:
@@ -93,7 +95,9 @@ def internal_error(request_id: str) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message, {"request_id": request_id})
 
 
-def _headers_of(status: HTTPStatus) -> Mapping[str, str]:
+def _headers_of(status: HTTPStatus, failure: failures.BerthFailure) -> Mapping[str, str]:
+    if isinstance(failure, TooManyRequests):
+        return {"Retry-After": str(failure.retry_after_seconds)}
     if status is HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.auth.rates import BAD_PER_ADDRESS, PER_KEY, parsed
 from api.logs import LogFormat
 
 
@@ -36,10 +37,20 @@ class Settings(BaseSettings):
     """Comma-joined origins whose pages may call this API; none by default."""
     ledger_connections_max: int = Field(20, ge=1, le=1000, validation_alias="BERTH_API_LEDGER_CONNECTIONS")
     """Connections to the ledger that this process keeps at most."""
+    requests_per_key: str = Field(PER_KEY, validation_alias="BERTH_API_REQUESTS_PER_KEY")
+    """How often one key may ask this process, as in `6000/minute`; empty: as often as it likes."""
+    bad_requests_per_address: str = Field(BAD_PER_ADDRESS, validation_alias="BERTH_API_BAD_REQUESTS_PER_ADDRESS")
+    """How often one address may ask with bad credentials; above it the answer is 429 rather than 401."""
     ready_seconds: float = Field(15.0, ge=0, validation_alias="BERTH_API_READY_SECONDS")
     """How long the request for a new workspace, durable at once, waits for it to be made."""
     shutdown_seconds: int = Field(20, ge=0, validation_alias="BERTH_API_SHUTDOWN_SECONDS")
     """How long requests under way may take to end once the process is told to stop."""
+
+    @field_validator("requests_per_key", "bad_requests_per_address")
+    @classmethod
+    def _check_rate(cls, text: str) -> str:
+        parsed(text)
+        return text
 
     @field_validator("kubeconfigs", mode="before")
     @classmethod

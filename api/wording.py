@@ -5,9 +5,10 @@ Patterns that the domain checks with a better sentence are only documented here.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from domain.identifiers import GPR_NAME_LENGTH_MAX, NAME_LENGTH_MAX
 from domain.priority import PRIORITY_MAX
@@ -48,6 +49,7 @@ Clusters = Annotated[list[Word], Field(min_length=1, max_length=NAMES_MAX)]
 Duration = Annotated[Word, _documented(_DURATION, 253)]
 DurationOrNone = Annotated[Text, _documented(f"^{_UNITS}", 500)]
 
+Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 Flag = Annotated[bool, Field(strict=True)]
 Nodes = Annotated[int, Field(strict=True, ge=1, le=4096), BeforeValidator(_whole)]
 GpusPerNode = Annotated[int, Field(strict=True, ge=1, le=64), BeforeValidator(_whole)]

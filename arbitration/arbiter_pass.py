@@ -13,20 +13,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from arbitration.snapshot import read_snapshot
-from domain.gpr import Estimate
+from arbitration.snapshot import planned_start, read_snapshot
 from domain.hardware import Gpu
 from domain.identifiers import SCHEDULING_DOMAIN
 from domain.messages import GRANTED_SIGNAL, tell_gpr
 from ledger import arbitration, leases, lifecycle, outbox
-from ledger.arbitration import PlannedStart
 from planner.plan import plan, plan_grants
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from domain.gpr import PlannedStart
     from ledger.connection import Connection, Ledger
-    from planner.plan import Forecast, Grant
+    from planner.plan import Grant
 
 ESTIMATE_SLACK = timedelta(seconds=2)
 """An estimate that moves by less is left as it is shown: writing it would be noise."""
@@ -58,7 +57,7 @@ async def estimate(ledger: Ledger, now: datetime) -> int:
         snapshot = await read_snapshot(connection, queue, now)
     planned = await asyncio.to_thread(plan, snapshot)
     shown = {gpr.gpr_id: gpr.shown for gpr in queue}
-    new = {forecast.gpr_id: _planned_start(forecast) for forecast in planned.forecasts}
+    new = {forecast.gpr_id: planned_start(forecast) for forecast in planned.forecasts}
     changed = {gpr_id: start for gpr_id, start in new.items() if _differs(shown[gpr_id], start)}
     if changed:
         async with ledger.transaction() as connection:
@@ -73,12 +72,6 @@ async def _write_grant(connection: Connection, granted: Grant, now: datetime) ->
         return []
     standing = await lifecycle.standing(connection, gpr_id)
     return [await outbox.put(connection, tell_gpr(GRANTED_SIGNAL, standing))]
-
-
-def _planned_start(forecast: Forecast) -> PlannedStart:
-    reason = forecast.reason
-    shown = Estimate(forecast.starts_at, forecast.position, reason.code, reason.text)
-    return PlannedStart(shown, forecast.cluster or "", tuple(forecast.nodes))
 
 
 def _differs(shown: PlannedStart, new: PlannedStart) -> bool:

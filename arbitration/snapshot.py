@@ -1,11 +1,11 @@
-"""Reads the ledger into the planner's snapshot."""
+"""From the ledger to the planner's snapshot, and from a forecast to what the ledger shows."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from domain.gpr import Phase
+from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
 from ledger import inventory, leases
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ledger.arbitration import QueuedGpr
     from ledger.connection import Connection
     from ledger.leases import OpenLease
+    from planner.plan import Forecast
 
 PROVISIONING_SECONDS_EXPECTED = 3
 TEARDOWN_SECONDS_EXPECTED = 5
@@ -33,6 +34,13 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
         queue=tuple(_claim(gpr) for gpr in queue),
         turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
     )
+
+
+def planned_start(forecast: Forecast) -> PlannedStart:
+    """What is shown of a forecast."""
+    reason = forecast.reason
+    shown = Estimate(forecast.starts_at, forecast.position, reason.code, reason.text)
+    return PlannedStart(shown, forecast.cluster or "", forecast.nodes)
 
 
 def _node(node: Node, open_leases: list[OpenLease]) -> NodeView:

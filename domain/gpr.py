@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -101,6 +102,15 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStart:
+    """What is shown of a start to come, and where the plan has it."""
+
+    estimate: Estimate
+    cluster: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gpr:
     """A Gpr as the ledger holds it. Instants are UTC; those that have not happened yet are None."""
 
@@ -126,3 +136,5 @@ class Gpr:
     options: dict[str, object]
     version: int
     submitted_by: str = ""
+    cost: Decimal | None = None
+    """Until now, or in all; None where there is no price or it has not run. Only readers that look it up set it."""

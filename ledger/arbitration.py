@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domain.gpr import Estimate
+from domain.gpr import Estimate, PlannedStart
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from ledger.connection import Connection
 
 _SQL = load("arbitration")
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStart:
-    """What is shown for a queued Gpr, and where the plan has it."""
-
-    estimate: Estimate
-    cluster: str
-    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

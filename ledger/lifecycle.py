@@ -85,7 +85,7 @@ async def begin_release(  # noqa: PLR0913 - who ended it and why are one thought
         await connection.execute(_SQL["cancel_queued"], gpr_id, cause, now)
         await events.record(connection, now, "cancelled", gpr_id=gpr_id, actor=actor, detail={"cause": cause})
     elif phase in {Phase.PROVISIONING, Phase.ACTIVE}:
-        await connection.execute(_SQL["to_releasing"], gpr_id, cause, failure, list(failed_nodes))
+        await connection.execute(_SQL["to_releasing"], gpr_id, cause, failure, list(failed_nodes), now)
         await connection.execute(_SQL["withdraw_notices"], gpr_id, now)
         detail = {"cause": cause, "failure": failure}
         await events.record(connection, now, "releasing", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)

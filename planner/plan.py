@@ -73,6 +73,19 @@ def plan_grants(snapshot: Snapshot) -> tuple[Grant, ...]:
     return tuple(_grant(claim, outcome) for claim, outcome in settled if _starts_now(outcome))
 
 
+def outcome_of(snapshot: Snapshot, gpr_id: str) -> Grant | Forecast:
+    """What `plan` says about one claim of the queue, sooner: weaker claims are not looked at."""
+    world = World(snapshot)
+    granted = 0
+    for place, (claim, outcome) in enumerate(_settle(world, in_order(snapshot.queue)), start=1):
+        if claim.gpr_id == gpr_id:
+            if _starts_now(outcome):
+                return _grant(claim, outcome)
+            return _forecast(world, claim, outcome, place - granted)
+        granted += _starts_now(outcome)
+    raise KeyError(gpr_id)
+
+
 def _settle(world: World, claims: Iterable[Claim]) -> Iterator[tuple[Claim, Window | Reason]]:
     """Each claim with the window it now holds, or with the reason why it cannot have one."""
     obstacles = Obstacles(world)

@@ -5,6 +5,7 @@ Every route that needs a login names `CurrentCaller`, and gets it before anythin
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,7 +13,8 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 from structlog.contextvars import bind_contextvars
 
-from api.auth.keys import KeyRing
+from api.auth.keys import KeyRing, MalformedKey
+from api.auth.rates import Rates
 from api.auth.tokens import Tokens
 from domain.failures import Unauthenticated
 from domain.identity import Caller
@@ -27,9 +29,27 @@ class Credentials:
 
     keys: KeyRing
     tokens: Tokens
+    rates: Rates
 
-    async def caller_of(self, bearer: str) -> Caller:
-        """The caller behind an API key or a token. Raises Unauthenticated, CredentialExpired."""
+    async def login(self, key_text: str, address: str) -> str:
+        """A token for a key's text. Raises MalformedKey, Unauthenticated, CredentialExpired, TooManyRequests."""
+        caller = await self._counted(self.keys.login(key_text), address)
+        return await self.tokens.issue(caller)
+
+    async def authenticate(self, bearer: str | None, address: str) -> Caller:
+        """The caller behind an API key or a token. Raises Unauthenticated, CredentialExpired, TooManyRequests."""
+        return await self._counted(self._caller_of(bearer), address)
+
+    async def _counted(self, looked_up: Awaitable[Caller], address: str) -> Caller:
+        try:
+            caller = await looked_up
+        except (Unauthenticated, MalformedKey):
+            await self.rates.take_bad(address)
+            raise
+        await self.rates.take(caller.key_id)
+        return caller
+
+    async def _caller_of(self, bearer: str | None) -> Caller:
         if not bearer or len(bearer) > BEARER_MAX or not bearer.isascii():
             raise Unauthenticated
         if "." in bearer:
@@ -38,14 +58,17 @@ class Credentials:
 
 
 async def caller_of(request: HTTPConnection) -> Caller:
-    """Who sends this request. Raises Unauthenticated, CredentialExpired."""
+    """Who sends this request. Raises Unauthenticated, CredentialExpired, TooManyRequests."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated
     credentials: Credentials = request.app.state.credentials
-    caller = await credentials.caller_of(bearer.strip())
+    caller = await credentials.authenticate(bearer.strip() if scheme.lower() == "bearer" else None, address_of(request))
     bind_contextvars(principal=caller.principal.name)
     return caller
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Where the request comes from, as far as the server, or a proxy that it trusts, can tell."""
+    return request.client.host if request.client else ""
 
 
 async def current_caller(request: Request) -> Caller:

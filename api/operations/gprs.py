@@ -14,7 +14,7 @@ from domain.failures import InvalidRequest, WrongPhase
 from domain.gpr import EndCause, Gpr, GprRequest, Phase
 from domain.identifiers import GPR_NAME_LENGTH_MAX, checked_name
 from domain.permissions import Action
-from ledger import gprs, lifecycle, reading
+from ledger import gprs, lifecycle, prices, reading
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -68,7 +68,7 @@ async def submit(call: Call, submission: Submission) -> UUID:
         gpr_id, new = await call.subject(connection, "submit_gpr", submission, uuid4())
         bind_contextvars(gpr_id=str(gpr_id))
         if new:
-            request = await _spelled(connection, _within(workspace, submission))
+            request = await checked_request(connection, workspace, submission)
             options = submission.options
             messages = await gprs.submit(
                 connection, gpr_id, workspace.id, call.principal_id, request, options, call.now
@@ -80,16 +80,18 @@ async def submit(call: Call, submission: Submission) -> UUID:
 async def find(call: Call, reference: str) -> Gpr:
     """One Gpr."""
     async with call.backends.ledger.reading() as connection:
-        return await gpr_for(connection, call, reference, Action.VIEW)
+        gpr = await gpr_for(connection, call, reference, Action.VIEW)
+        return (await _with_costs(connection, call, [gpr]))[0]
 
 
 async def listing(call: Call, query: GprQuery) -> list[Gpr]:
     """Gprs of a workspace, or of all that the caller may see, newest first."""
     async with call.backends.ledger.reading() as connection:
         workspace_ids = await _visible_ids(connection, call, query.workspace)
-        return await reading.gpr_page(
+        page = await reading.gpr_page(
             connection, workspace_ids, phases=query.phases, limit=query.limit, before=query.before
         )
+        return await _with_costs(connection, call, page)
 
 
 async def pages(call: Call, workspace: str) -> AsyncIterator[list[Gpr]]:
@@ -100,6 +102,7 @@ async def pages(call: Call, workspace: str) -> AsyncIterator[list[Gpr]]:
     while before:
         async with call.backends.ledger.reading() as connection:
             page = await reading.gpr_page(connection, ids, limit=PAGE, before=before)
+            page = await _with_costs(connection, call, page)
         if page or before == gprs.NEWEST:
             yield page
         before = page[-1].sequence if len(page) == PAGE else 0
@@ -116,7 +119,7 @@ async def change(call: Call, reference: str, wish: Change) -> Gpr:
         if not wish.release_early and wish.priority not in {None, gpr.request.priority}:
             priority = int(wish.priority or 0)
             messages += await lifecycle.set_priority(connection, gpr.id, priority, call.now, call.actor)
-        changed = await gprs.find(connection, gpr.id)
+        changed = await _found_again(connection, call, gpr)
     call.deliver(messages)
     return changed
 
@@ -132,7 +135,7 @@ async def withdraw(call: Call, reference: str) -> Gpr:
             raise WrongPhase(
                 f"the GPR is {gpr.phase}: only one that is not provisioned yet can be deleted", phase=gpr.phase
             )
-        changed = await gprs.find(connection, gpr.id)
+        changed = await _found_again(connection, call, gpr)
     call.deliver(messages)
     return changed
 
@@ -144,7 +147,7 @@ async def release(call: Call, reference: str) -> Gpr:
         cause = EndCause.CANCELLED if gpr.phase in _NOT_YET else EndCause.EARLY_RELEASE
         live = gpr.phase in _NOT_YET or gpr.phase is Phase.ACTIVE
         messages = await _end(connection, call, gpr, cause) if live else []
-        changed = await gprs.find(connection, gpr.id)
+        changed = await _found_again(connection, call, gpr)
     call.deliver(messages)
     return changed
 
@@ -171,6 +174,11 @@ async def all_events(call: Call, *, limit: int, after: int) -> list[Event]:
         return await reading.events_since(connection, limit=limit, after=after)
 
 
+async def checked_request(connection: Connection, workspace: Workspace, submission: Submission) -> GprRequest:
+    """The request on clusters of the workspace, in the inventory's words. Raises InvalidRequest."""
+    return await _spelled(connection, _within(workspace, submission))
+
+
 def _within(workspace: Workspace, submission: Submission) -> GprRequest:
     request = submission.request
     foreign = [cluster for cluster in request.clusters if cluster not in workspace.request.clusters]
@@ -179,6 +187,15 @@ def _within(workspace: Workspace, submission: Submission) -> GprRequest:
         raise InvalidRequest(f"workspace {workspace.request.name!r} is not on cluster {foreign[0]!r}; it is on: {own}")
     others = workspace.request.clusters if submission.any_cluster else ()
     return replace(request, clusters=tuple(dict.fromkeys([*request.clusters, *others])))
+
+
+async def _found_again(connection: Connection, call: Call, gpr: Gpr) -> Gpr:
+    return (await _with_costs(connection, call, [await gprs.find(connection, gpr.id)]))[0]
+
+
+async def _with_costs(connection: Connection, call: Call, found: list[Gpr]) -> list[Gpr]:
+    costs = await prices.costs(connection, [gpr.id for gpr in found if gpr.active_at is not None], call.now)
+    return [replace(gpr, cost=costs.get(gpr.id)) for gpr in found]
 
 
 async def _spelled(connection: Connection, request: GprRequest) -> GprRequest:

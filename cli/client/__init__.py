@@ -5,7 +5,7 @@ from __future__ import annotations
 from cli.client.answers import Gpr, Workspace
 from cli.client.calls import BerthClient
 from cli.client.failures import ApiFailure, Away, Invalid, NotFound, Refused
-from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace
+from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace, PriceSetting
 
 __all__ = [
     "ApiFailure",
@@ -18,6 +18,7 @@ __all__ = [
     "NewKey",
     "NewWorkspace",
     "NotFound",
+    "PriceSetting",
     "Refused",
     "Workspace",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -74,6 +75,7 @@ class Gpr(Answer):
     end_cause: EndCause | None = None
     failure: str = ""
     retries: int = 0
+    cost: Decimal | None = None
     delays: int = 0
     estimate: Estimate | None = None
     lease: Lease | None = None
@@ -171,6 +173,16 @@ class Cluster(Answer):
     lacks: list[str] = []
     seen_at: datetime
     away_since: datetime | None = None
+
+
+class Price(Answer):
+    """What a GPU of a shape costs for an hour, from an instant on until the next price of its shape."""
+
+    shape: str
+    starts_at: datetime
+    per_gpu_hour: Decimal | None = None
+    set_by: str = ""
+    set_at: datetime
 
 
 class Key(Answer):

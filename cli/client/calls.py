@@ -29,10 +29,11 @@ from cli.client.answers import (
     Kubeconfig,
     Node,
     Notice,
+    Price,
     Workspace,
 )
 from cli.client.failures import UNEXPECTED, ApiFailure, Invalid
-from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace
+from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace, PriceSetting
 from cli.client.transport import Call, Transport
 from domain.gpr import Phase
 
@@ -126,6 +127,14 @@ class BerthClient:
     def clusters(self) -> list[Cluster]:
         """Registered clusters by name."""
         return self._items(Cluster, "clusters")
+
+    def prices(self) -> list[Price]:
+        """What GPUs cost, and from when on."""
+        return self._items(Price, "prices")
+
+    def set_price(self, price: PriceSetting) -> Price:
+        """Set what a GPU of a shape costs; administrators."""
+        return self._read(Price, Call("PUT", f"{PREFIX}/prices", body=price.given()))
 
     # --- access -------------------------------------------------------------------------------------------------------
 

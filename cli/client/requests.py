@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -52,6 +54,14 @@ class NewWorkspace(Body):
     username: str = ""
     email: str = ""
     description: str = ""
+
+
+class PriceSetting(Body):
+    """What a GPU of a shape costs for an hour, from an instant on; None: no price from then on."""
+
+    shape: str
+    per_gpu_hour: Decimal | None
+    starts_at: datetime | None = None
 
 
 class NewKey(Body):

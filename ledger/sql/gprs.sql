@@ -38,7 +38,8 @@ update gpr set phase = 'active', active_at = $3::timestamptz, end_at = $3::times
 where id = $1 and fence = $2 and phase = 'provisioning' returning end_at;
 
 -- name: to_releasing
-update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes = $4, version = version + 1
+update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes = $4, stopped_at = $5,
+               version = version + 1
 where id = $1 and phase in ('provisioning', 'active');
 
 -- name: cancel_queued
@@ -52,7 +53,7 @@ where id = $1 and phase = 'releasing';
 
 -- name: requeue
 -- keeps its place: sequence and priority stay
-update gpr set phase = 'queued', fence = null, active_at = null, end_at = null, end_cause = '', starts_at = null,
+update gpr set phase = 'queued', fence = null, active_at = null, end_at = null, stopped_at = null, end_cause = '', starts_at = null,
                retries = retries + 1, not_before = $2, version = version + 1
 where id = $1 and phase = 'releasing';
 

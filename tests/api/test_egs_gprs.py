@@ -39,7 +39,8 @@ ITEM_KEYS = {
         "gpuShape",
     ),
     *("multiNode", "dedicatedNodes", "enableRDMA", "enableSecondaryNetwork", "status"),
-    *("idleTimeOutDuration", "enforceIdleTimeOut"),
+    *("idleTimeOutDuration", "enforceIdleTimeOut", "enableEviction", "requeueOnFailure"),
+    *("preferredClusters", "enableAutoClusterSelection", "enableAutoGpuSelection"),
 }
 STATUS_KEYS = {
     *(
@@ -226,7 +227,16 @@ async def test_what_clients_send_beyond_the_document_is_echoed(api: TheApi) -> N
     beyond = {"idleTimeOutDuration": "0d0h30m", "enforceIdleTimeOut": True, "enableRDMA": True, "gpuSharingMode": "MIG"}
     item = await item_of(api, me, await api.gpr(me, await api.workspace(me), **beyond, enableEviction=True))
     assert (item["idleTimeOutDuration"], item["enforceIdleTimeOut"]) == ("0h30m0s", True)
-    assert (item["enableRDMA"], item["gpuSharingMode"]) == (True, "MIG")
+    assert (item["enableRDMA"], item["gpuSharingMode"], item["enableEviction"]) == (True, "MIG", True)
+
+
+async def test_the_choice_of_clusters_and_gpus_is_kept_and_answered(api: TheApi) -> None:
+    me = await api.someone()
+    workspace = await api.workspace(me, "worker-1", "worker-2")
+    choice = {"preferredClusters": ["worker-2"], "enableAutoClusterSelection": True, "enableAutoGpuSelection": True}
+    item = await item_of(api, me, await api.gpr(me, workspace, clusterName=..., **choice))
+    assert {name: item[name] for name in choice} == choice
+    assert (item["clusterName"], item["requeueOnFailure"]) == ("worker-2", True)
 
 
 async def test_requeue_on_failure_takes_effect(api: TheApi) -> None:

@@ -323,3 +323,27 @@ def test_a_reason_is_not_cut_where_nobody_reads_on_a_terminal() -> None:
     gpr = a_gpr_document("provisioning", lease=a_lease())
     shown = berth(Script().on("GET /berth/v1/gprs", items(gpr)), "gpr", "list").stdout
     assert "GPUs are granted; access is being set up" in shown
+
+
+def test_a_price_is_set_in_the_installations_currency_and_from_an_instant_on() -> None:
+    price = {"shape": "Tesla-T4", "starts_at": an_instant(0), "per_gpu_hour": "2.5000", "set_by": "ada"}
+    script = Script().on("PUT /berth/v1/prices", {**price, "set_at": an_instant(0)})
+    shown = berth(script, "price", "set", "Tesla-T4", "2.50", "--from", "2026-12-01").stdout
+    assert "2.5000" in shown
+    assert script.asked[0].body == {
+        "shape": "Tesla-T4",
+        "per_gpu_hour": "2.50",
+        "starts_at": "2026-12-01T00:00:00Z",
+    }
+
+
+def test_a_shape_without_a_price_says_so() -> None:
+    price = {"shape": "Tesla-T4", "starts_at": an_instant(0), "per_gpu_hour": None, "set_by": "ada"}
+    script = Script().on("GET /berth/v1/prices", items({**price, "set_at": an_instant(0)}))
+    assert "none" in berth(script, "price", "list").stdout
+
+
+def test_what_is_no_amount_is_not_sent() -> None:
+    script = Script()
+    assert berth(script, "price", "set", "Tesla-T4", "cheap").exit_code == 2
+    assert script.calls() == []

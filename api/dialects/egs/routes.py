@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
-from api.auth.current_caller import Credentials
+from api.auth.current_caller import Credentials, address_of
 from api.calls import CreatingCall, CurrentCall
 from api.dialect import Dialect
 from api.dialects.egs import envelopes, schemas
 from api.dialects.egs import translation as egs
-from api.operations import access, gprs, inventory, workspaces
+from api.operations import access, estimates, gprs, inventory, workspaces
 from api.payloads import body_of, open_payload, payload, query_of
 from domain.gpr import Gpr
 from domain.identifiers import external_gpr_id
@@ -23,6 +23,8 @@ from domain.identifiers import external_gpr_id
 PREFIX: Final = "/api/v1"
 KUBECONFIG_SECONDS: Final = 3600
 WORKSPACES_PER_READ: Final = 500
+THE_WISH: Final = "wish"
+"""Name of a GPR that is only asked about."""
 
 router = APIRouter(prefix=PREFIX, generate_unique_id_function=lambda route: f"egs_{route.name}")
 
@@ -33,8 +35,8 @@ KubeConfigOf = Annotated[schemas.KubeConfigRequest, payload(schemas.KubeConfigRe
 
 
 def _fails(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer besides its success; every route needs the ledger."""
-    every = sorted({HTTPStatus.SERVICE_UNAVAILABLE, *statuses})
+    """What a route may answer besides its success; every route is counted and needs the ledger."""
+    every = sorted({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, *statuses})
     return {int(status): {"model": schemas.Failure, "description": status.phrase} for status in every}
 
 
@@ -73,8 +75,7 @@ _ISSUE = _fails(*_CHANGES, HTTPStatus.BAD_GATEWAY)
 async def authenticate(request: Request, body: Annotated[schemas.Login, open_payload(schemas.Login)]) -> Response:
     """Exchange an API key for a bearer token."""
     credentials: Credentials = request.app.state.credentials
-    caller = await credentials.keys.login(body.apiKey)
-    return envelopes.success(schemas.Token(token=await credentials.tokens.issue(caller)))
+    return envelopes.success(schemas.Token(token=await credentials.login(body.apiKey, address_of(request))))
 
 
 # --- slice workspaces -------------------------------------------------------------------------------------------------
@@ -183,8 +184,21 @@ async def list_workspace_inventory(call: CurrentCall, body: SliceName) -> Respon
 )
 async def create_gpr(call: CreatingCall, body: Annotated[schemas.CreateGpr, payload(schemas.CreateGpr)]) -> Response:
     """Queue a GPU provision request. Durable when answered."""
-    gpr_id = await gprs.submit(call, egs.submission_of(body))
+    gpr_id = await gprs.submit(call, egs.submission_of(body, name=body.gprName))
     return envelopes.success(schemas.GprCreated(gprId=external_gpr_id(gpr_id)))
+
+
+@router.post(
+    "/gpr/waittime",
+    tags=["GPRs"],
+    response_model=schemas.Envelope[schemas.WaitTime],
+    responses=_LOOK,
+    openapi_extra=body_of(schemas.GprWish),
+)
+async def estimate_gpr(call: CurrentCall, body: Annotated[schemas.GprWish, payload(schemas.GprWish)]) -> Response:
+    """When a GPR would start if it were submitted now. Nothing is kept."""
+    wish = egs.submission_of(body, name=THE_WISH)
+    return envelopes.success(egs.wait_time(await estimates.start_of_wish(call, wish), call.now))
 
 
 @router.get(
@@ -305,6 +319,7 @@ EGS: Final = Dialect(
         schemas.WorkspaceReference,
         schemas.KubeConfigRequest,
         schemas.CreateGpr,
+        schemas.GprWish,
         schemas.UpdateGpr,
         schemas.GprReference,
         schemas.CreateApiKey,

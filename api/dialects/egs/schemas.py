@@ -259,10 +259,9 @@ class WorkspaceInventory(Answer):
 # --- GPRs -------------------------------------------------------------------------------------------------------------
 
 
-class CreateGpr(Request):
-    """A GPU provision request: `numberOfGPUs` on each of `numberOfGPUNodes`, for `exitDuration` from provisioning."""
+class GprWish(Request):
+    """GPUs that somebody would like: `numberOfGPUs` on each of `numberOfGPUNodes`, for `exitDuration`."""
 
-    gprName: GprName
     sliceName: SliceName
     exitDuration: Duration = Field(examples=["0d0h5m"])
     numberOfGPUs: GpusPerNode
@@ -284,6 +283,12 @@ class CreateGpr(Request):
     enforceIdleTimeOut: Flag = False
     enableEviction: Flag = False
     requeueOnFailure: Flag = True
+
+
+class CreateGpr(GprWish):
+    """A GPU provision request: `numberOfGPUs` on each of `numberOfGPUNodes`, for `exitDuration` from provisioning."""
+
+    gprName: GprName
 
 
 class GprReference(Request):
@@ -311,6 +316,17 @@ class GprCreated(Answer):
     """The id of the new GPR."""
 
     gprId: str
+
+
+class WaitTime(Answer):
+    """When a GPR would start if it were submitted now. Both times are empty where nobody can know; `reason` says why."""
+
+    estimatedStartTime: str
+    estimatedWaitTime: str
+    clusterName: str
+    nodes: list[str]
+    position: int
+    reason: str
 
 
 class GprStatus(Answer):
@@ -352,6 +368,11 @@ class GprItem(Answer):
     enableSecondaryNetwork: bool
     idleTimeOutDuration: str
     enforceIdleTimeOut: bool
+    preferredClusters: list[str]
+    enableAutoClusterSelection: bool
+    enableAutoGpuSelection: bool
+    enableEviction: bool
+    requeueOnFailure: bool
     status: GprStatus
 
 

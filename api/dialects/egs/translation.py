@@ -17,7 +17,7 @@ from api.operations.inventory import SeenNode
 from domain.credentials import ApiKey
 from domain.durations import format_duration, parse_duration
 from domain.failures import InvalidRequest
-from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase
+from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase, PlannedStart
 from domain.hardware import GpuHolder, NodeState, memory_gib
 from domain.identity import Role
 from domain.priority import checked_priority
@@ -83,11 +83,11 @@ def workspace_request_of(body: schemas.CreateWorkspace) -> WorkspaceRequest:
     )
 
 
-def submission_of(body: schemas.CreateGpr) -> Submission:
+def submission_of(body: schemas.GprWish, *, name: str) -> Submission:
     """The Gpr that is asked for. What cannot take effect yet is checked, kept and echoed."""
     chosen_by_us = body.enableAutoGpuSelection
     request = GprRequest(
-        name=body.gprName,
+        name=name,
         nodes=body.numberOfGPUNodes,
         gpus_per_node=body.numberOfGPUs,
         duration_seconds=parse_duration(body.exitDuration),
@@ -121,7 +121,7 @@ def key_request_of(body: schemas.CreateApiKey) -> KeyRequest:
     )
 
 
-def _idle_duration(body: schemas.CreateGpr) -> str:
+def _idle_duration(body: schemas.GprWish) -> str:
     """Normalised; a duration of nothing, as clients send it by default, means none."""
     text = body.idleTimeOutDuration.strip().lower()
     if set(text) <= set("0dhms"):
@@ -185,6 +185,11 @@ def gpr_item(gpr: Gpr, now: datetime) -> schemas.GprItem:
         enableSecondaryNetwork=bool(options.get("enableSecondaryNetwork")),
         idleTimeOutDuration=_word(options, "idleTimeOutDuration"),
         enforceIdleTimeOut=bool(options.get("enforceIdleTimeOut")),
+        preferredClusters=_words(options, "preferredClusters"),
+        enableAutoClusterSelection=bool(options.get("enableAutoClusterSelection")),
+        enableAutoGpuSelection=bool(options.get("enableAutoGpuSelection")),
+        enableEviction=bool(options.get("enableEviction")),
+        requeueOnFailure=request.requeue_on_failure,
         status=_status(gpr),
     )
 
@@ -192,6 +197,19 @@ def gpr_item(gpr: Gpr, now: datetime) -> schemas.GprItem:
 def gpr_list(gprs: Sequence[Gpr], now: datetime) -> schemas.GprList:
     """GPRs."""
     return schemas.GprList(items=[gpr_item(gpr, now) for gpr in gprs])
+
+
+def wait_time(start: PlannedStart, now: datetime) -> schemas.WaitTime:
+    """When a GPR would start."""
+    starts_at = start.estimate.starts_at
+    return schemas.WaitTime(
+        estimatedStartTime=_instant(starts_at),
+        estimatedWaitTime="" if starts_at is None else format_duration((starts_at - now).total_seconds()),
+        clusterName=start.cluster,
+        nodes=list(start.nodes),
+        position=start.estimate.position,
+        reason=start.estimate.reason,
+    )
 
 
 async def gpr_stream(pages: AsyncIterator[Sequence[Gpr]], now: datetime) -> AsyncIterator[str]:
@@ -292,7 +310,7 @@ def _status(gpr: Gpr) -> schemas.GprStatus:
         numGpusAllocated=len(gpr.gpus) if gpr.phase in HOLDING else 0,
         startTimestamp=_instant(gpr.active_at),
         completionTimestamp=_instant(gpr.finished_at),
-        cost="",
+        cost="" if gpr.cost is None else f"{gpr.cost:.2f}",
         nodes=nodes or None,
         internalState=internal,
         retryCount=gpr.retries,
@@ -314,6 +332,11 @@ def _instant(at: datetime | None) -> str:
 
 def _word(options: Mapping[str, object], name: str) -> str:
     return str(options.get(name, ""))
+
+
+def _words(options: Mapping[str, object], name: str) -> list[str]:
+    words = options.get(name)
+    return [str(word) for word in words] if isinstance(words, list) else []
 
 
 def _key_item(key: ApiKey) -> schemas.ApiKeyItem:

@@ -14,7 +14,7 @@ from api.calls import CreatingCall, CurrentCall
 from api.dialect import Dialect
 from api.dialects.native import schemas
 from api.dialects.native import translation as native
-from api.operations import access, gprs, inventory, workspaces
+from api.operations import access, gprs, inventory, prices, workspaces
 from api.payloads import body_of, payload
 from domain.gpr import Phase
 
@@ -32,7 +32,7 @@ ClusterName = Annotated[str | None, Query(max_length=253, pattern=r"^[^\x00]*$")
 
 def _fails(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """What a route may answer besides its success; every route needs a login and the ledger."""
-    always = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
+    always = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     return {
         int(status): {"model": schemas.FailureAnswer, "description": status.phrase} for status in (*always, *statuses)
     }
@@ -201,6 +201,26 @@ async def list_clusters(call: CurrentCall) -> Response:
     return native.answer(native.cluster_list(await inventory.clusters(call)))
 
 
+@router.get("/prices", tags=["Hardware"], response_model=schemas.PriceList, responses=_fails())
+async def list_prices(call: CurrentCall) -> Response:
+    """What GPUs cost, and from when on."""
+    return native.answer(native.price_list(await prices.listing(call)))
+
+
+@router.put(
+    "/prices",
+    tags=["Hardware"],
+    response_model=schemas.PriceView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.PriceSetting),
+)
+async def set_price(
+    call: CurrentCall, body: Annotated[schemas.PriceSetting, payload(schemas.PriceSetting)]
+) -> Response:
+    """Set what a GPU of a shape costs. Administrators only; a price of the same shape and instant is replaced."""
+    return native.answer(native.price_view(await prices.set_price(call, native.new_price_of(body))))
+
+
 # --- access and history -----------------------------------------------------------------------------------------------
 
 
@@ -259,5 +279,11 @@ NATIVE: Final = Dialect(
     prefix=PREFIX,
     router=router,
     render=native.failure,
-    requests=(schemas.GprSubmission, schemas.GprChange, schemas.WorkspaceSubmission, schemas.KeySubmission),
+    requests=(
+        schemas.GprSubmission,
+        schemas.GprChange,
+        schemas.WorkspaceSubmission,
+        schemas.PriceSetting,
+        schemas.KeySubmission,
+    ),
 )

@@ -6,6 +6,8 @@ Requests refuse unknown fields; answers may gain fields, never lose or rename th
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +18,7 @@ from api.wording import (
     Flag,
     GprName,
     GpusPerNode,
+    Instant,
     MemoryGib,
     Namespaces,
     NewName,
@@ -123,6 +126,7 @@ class GprView(Answer):
     end_cause: EndCause | None
     failure: str
     retries: int
+    cost: Decimal | None = Field(description="Until now, or in all; null without a price, or before it ran.")
     delays: int = Field(description="How often its estimate moved to later.")
     estimate: EstimateView | None = Field(description="Only while queued.")
     lease: LeaseView | None
@@ -271,6 +275,32 @@ class ClusterList(Answer):
     """Registered clusters by name."""
 
     items: list[ClusterView]
+
+
+class PriceSetting(Request):
+    """What a GPU of a shape costs for an hour, from an instant on."""
+
+    shape: Word
+    per_gpu_hour: Annotated[Decimal | None, Field(ge=0, max_digits=12, decimal_places=4)] = Field(
+        description="In the installation's currency; null: no price from then on."
+    )
+    starts_at: Instant | None = Field(None, description="Absent: from now on.")
+
+
+class PriceView(Answer):
+    """A price, which counts until the next one of its shape."""
+
+    shape: str
+    starts_at: datetime
+    per_gpu_hour: Decimal | None
+    set_by: str
+    set_at: datetime
+
+
+class PriceList(Answer):
+    """Every price, by shape and time."""
+
+    items: list[PriceView]
 
 
 # --- access -----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from api.dialects.native import schemas
 from api.operations.access import KeyRequest, MadeKey
 from api.operations.gprs import Change, Submission
 from api.operations.inventory import SeenNode
+from api.operations.prices import NewPrice
 from api.operations.workspaces import Kubeconfig
 from api.problems import Problem
 from domain.credentials import ApiKey
@@ -19,6 +20,7 @@ from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase
 from domain.hardware import Cluster, memory_gib
 from domain.history import Event, Notice
 from domain.identity import Caller
+from domain.prices import Price
 from domain.priority import band_of, checked_priority
 from domain.workspace import Workspace, WorkspaceRequest
 
@@ -86,6 +88,11 @@ def key_request_of(body: schemas.KeySubmission) -> KeyRequest:
     )
 
 
+def new_price_of(body: schemas.PriceSetting) -> NewPrice:
+    """The price that is to count."""
+    return NewPrice(body.shape, body.per_gpu_hour, body.starts_at)
+
+
 # --- outward ----------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +125,7 @@ def gpr_view(gpr: Gpr) -> schemas.GprView:
         end_cause=EndCause(gpr.end_cause) if gpr.end_cause else None,
         failure=gpr.failure,
         retries=gpr.retries,
+        cost=gpr.cost,
         delays=gpr.delays,
         estimate=_estimate_view(gpr),
         lease=_lease_view(gpr),
@@ -238,6 +246,22 @@ def key_created(made: MadeKey) -> schemas.KeyCreated:
 def key_list(keys: Sequence[ApiKey]) -> schemas.KeyList:
     """Keys."""
     return schemas.KeyList(items=[key_view(key) for key in keys])
+
+
+def price_view(price: Price) -> schemas.PriceView:
+    """A price."""
+    return schemas.PriceView(
+        shape=price.shape,
+        starts_at=price.starts_at,
+        per_gpu_hour=price.per_gpu_hour,
+        set_by=price.set_by,
+        set_at=price.set_at,
+    )
+
+
+def price_list(found: Sequence[Price]) -> schemas.PriceList:
+    """Prices."""
+    return schemas.PriceList(items=[price_view(price) for price in found])
 
 
 def caller_view(caller: Caller) -> schemas.CallerView:

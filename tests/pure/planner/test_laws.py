@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.plan import Plan, plan, plan_grants
+from planner.plan import Plan, outcome_of, plan, plan_grants
 from planner.snapshot import Claim, NodeView, Snapshot
 from tests.pure.planner.oracle import Oracle, Start
 from tests.pure.planner.worlds import LAW, claims, snapshots
@@ -122,3 +122,11 @@ def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapsh
 @given(snapshots())
 def test_grants_alone_are_the_grants_of_the_whole_plan(snapshot: Snapshot) -> None:
     assert plan_grants(snapshot) == plan(snapshot).grants
+
+
+@LAW
+@given(snapshots())
+def test_what_is_said_about_one_claim_is_what_the_whole_plan_says(snapshot: Snapshot) -> None:
+    whole = plan(snapshot)
+    for outcome in (*whole.grants, *whole.forecasts):
+        assert outcome_of(snapshot, outcome.gpr_id) == outcome

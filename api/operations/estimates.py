@@ -1,0 +1,38 @@
+"""When a request would start, before it is submitted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from api.operations.gprs import checked_request
+from api.operations.permission import workspace_for
+from arbitration.what_if import start_of
+from domain.failures import Unavailable
+from domain.permissions import Action
+
+if TYPE_CHECKING:
+    from api.operations.call import Call
+    from api.operations.gprs import Submission
+    from domain.gpr import PlannedStart
+
+PATIENCE_SECONDS: Final = 20.0
+"""How long a question waits for those before it: plans are made one at a time, so that they leave the process responsive."""
+
+
+class Busy(Unavailable):
+    """Too many questions to the plan at once."""
+
+    code = "planner_busy"
+
+
+async def start_of_wish(call: Call, wish: Submission) -> PlannedStart:
+    """When and where it would start if it were submitted now; nothing is kept."""
+    async with call.backends.ledger.reading() as connection:
+        workspace = await workspace_for(connection, call, wish.workspace, Action.VIEW)
+        request = await checked_request(connection, workspace, wish)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS), call.backends.planning:
+            return await start_of(call.backends.ledger, workspace, request, call.now)
+    except TimeoutError as error:
+        raise Busy("too many estimates are being made; try again in a moment") from error
