@@ -8,6 +8,7 @@ import structlog
 from temporalio import activity
 
 from clusters.capacity import remove_tokens, write_tokens
+from clusters.ceilings import set_ceilings
 from clusters.connection import ClusterConnection
 from clusters.inventory import adopt_nodes, observe_nodes
 from clusters.teardown import gpu_holders, lift_quarantine
@@ -18,7 +19,7 @@ from domain.gpr import Phase
 from domain.hardware import ObservedNode
 from domain.identifiers import SCHEDULING_DOMAIN, gpr_workflow_id, token_key, workspace_workflow_id
 from domain.messages import OutboxMessage, kick_arbiter, start_gpr, start_workspace
-from ledger import arbitration, events, gprs, idempotency, inventory, leases, outbox, workspaces
+from ledger import arbitration, events, gprs, idempotency, inventory, leases, outbox, quotas, workspaces
 from ledger.connection import Ledger
 from ledger.leases import OpenLease
 from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
@@ -57,6 +58,7 @@ class RealClusterReconciling(ClusterReconciling):
             *await asyncio.to_thread(self._write_missing_tokens, held, observed),
             *await self._take_left_over_tokens(observed),
             *await self._free_what_was_left_behind(at.now),
+            *await self._set_ceilings(),
         ]
         await self._say(mended, at.now)
         return Repairs(mended)
@@ -114,6 +116,13 @@ class RealClusterReconciling(ClusterReconciling):
         if mended:
             await self.observe(now)  # the nodes without our taint, and a new plan
         return mended
+
+    async def _set_ceilings(self) -> list[str]:
+        """A changed quota, or a ResourceQuota that somebody changed."""
+        async with self._ledger.reading() as connection:
+            wanted = await quotas.ceilings(connection, self._cluster.name)
+        changed = await asyncio.to_thread(set_ceilings, self._cluster, wanted)
+        return [f"set the ceiling of namespace {namespace}" for namespace in changed]
 
     async def _say(self, mended: list[str], now: datetime) -> None:
         if not mended:

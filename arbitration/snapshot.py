@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from arbitration.limits import Limits
 from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
-from ledger import inventory, leases
+from domain.limits import Amounts, PoolNode
+from ledger import inventory, leases, pools, quotas
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from domain.hardware import Node
@@ -27,11 +30,14 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
     """What there is, what is held, and what waits, at one instant."""
     nodes = await inventory.bare_nodes(connection)
     open_leases = await leases.open_leases(connection)
+    pools_of = await pools.of_nodes(connection)
+    limits = Limits(await quotas.limits(connection))
     return Snapshot(
         now=now,
-        nodes=tuple(_node(node, open_leases) for node in nodes),
-        leases=tuple(_lease(lease, now) for lease in open_leases),
-        queue=tuple(_claim(gpr) for gpr in queue),
+        nodes=tuple(_node(node, open_leases, pools_of) for node in nodes),
+        leases=tuple(_lease(lease, limits, now) for lease in open_leases),
+        queue=tuple(_claim(gpr, limits) for gpr in queue),
+        limits=limits.all(),
         turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
     )
 
@@ -43,7 +49,7 @@ def planned_start(forecast: Forecast) -> PlannedStart:
     return PlannedStart(shown, forecast.cluster or "", forecast.nodes)
 
 
-def _node(node: Node, open_leases: list[OpenLease]) -> NodeView:
+def _node(node: Node, open_leases: list[OpenLease], pools_of: Mapping[PoolNode, frozenset[str]]) -> NodeView:
     usable = node.state is NodeState.READY
     return NodeView(
         cluster=node.cluster,
@@ -55,6 +61,7 @@ def _node(node: Node, open_leases: list[OpenLease]) -> NodeView:
         usable=usable,
         unusable_reason="" if usable else f"{node.state.replace('_', ' ')}: {node.condition}".removesuffix(": "),
         blocked_ordinals=_used_by_strangers(node, open_leases),
+        pools=pools_of.get(PoolNode(node.cluster, node.name), frozenset()),
     )
 
 
@@ -73,7 +80,7 @@ def _used_by_strangers(node: Node, open_leases: list[OpenLease]) -> frozenset[in
     return frozenset(free[-node.foreign_gpus :])
 
 
-def _lease(lease: OpenLease, now: datetime) -> LeaseView:
+def _lease(lease: OpenLease, limits: Limits, now: datetime) -> LeaseView:
     return LeaseView(
         fence=lease.fence,
         gpr_id=lease.gpr_id,
@@ -82,6 +89,9 @@ def _lease(lease: OpenLease, now: datetime) -> LeaseView:
         exclusive=lease.exclusive,
         until=_expected_end(lease, now),
         gpus=tuple(HeldGpu(lease.cluster, gpu.node, gpu.ordinal) for gpu in lease.gpus),
+        uses=limits.uses(
+            lease.workspace, lease.namespace, Amounts(len(lease.gpus), lease.cpu_millis, lease.memory_mib)
+        ),
     )
 
 
@@ -91,7 +101,7 @@ def _expected_end(lease: OpenLease, now: datetime) -> datetime | None:
     return lease.end_at if lease.phase is Phase.ACTIVE else now
 
 
-def _claim(gpr: QueuedGpr) -> Claim:
+def _claim(gpr: QueuedGpr, limits: Limits) -> Claim:
     return Claim(
         gpr_id=gpr.gpr_id,
         gpr_name=gpr.name,
@@ -111,4 +121,9 @@ def _claim(gpr: QueuedGpr) -> Claim:
         excluded_nodes=gpr.excluded_nodes,
         planned_cluster=gpr.shown.cluster,
         planned_nodes=gpr.shown.nodes,
+        pool=gpr.pool,
+        spread=gpr.spread,
+        uses=limits.uses(
+            gpr.workspace, gpr.namespace, Amounts(gpr.nodes * gpr.gpus_per_node, gpr.cpu_millis, gpr.memory_mib)
+        ),
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from arbitration.snapshot import planned_start, read_snapshot
 from domain.gpr import Estimate, PlannedStart
 from ledger import arbitration
+from ledger.arbitration import QueuedGpr
 from planner.plan import Grant, outcome_of
-from planner.snapshot import Claim
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,17 +26,16 @@ async def start_of(ledger: Ledger, workspace: Workspace, request: GprRequest, no
     """Where and when it would start behind all that is queued already; position 0: at once."""
     async with ledger.reading() as connection:
         queue = await arbitration.queue(connection, now)
-        snapshot = await read_snapshot(connection, queue, now)
-    wish = _claim(workspace, request, sequence=max((claim.sequence for claim in snapshot.queue), default=0) + 1)
-    with_wish = replace(snapshot, queue=(*snapshot.queue, wish))
-    outcome = await asyncio.to_thread(outcome_of, with_wish, THE_WISH)
+        behind_all = max((gpr.sequence for gpr in queue), default=0) + 1
+        snapshot = await read_snapshot(connection, [*queue, _wish(workspace, request, behind_all)], now)
+    outcome = await asyncio.to_thread(outcome_of, snapshot, THE_WISH)
     return _at_once(outcome, now) if isinstance(outcome, Grant) else planned_start(outcome)
 
 
-def _claim(workspace: Workspace, request: GprRequest, *, sequence: int) -> Claim:
-    return Claim(
+def _wish(workspace: Workspace, request: GprRequest, sequence: int) -> QueuedGpr:
+    return QueuedGpr(
         gpr_id=THE_WISH,
-        gpr_name=request.name,
+        name=request.name,
         workspace=str(workspace.id),
         workspace_name=workspace.request.name,
         exclusive=request.exclusive,
@@ -46,10 +44,18 @@ def _claim(workspace: Workspace, request: GprRequest, *, sequence: int) -> Claim
         nodes=request.nodes,
         gpus_per_node=request.gpus_per_node,
         duration_seconds=request.duration_seconds,
-        clusters=request.clusters or workspace.request.clusters,
         shape=request.shape,
         instance_type=request.instance_type,
         memory_gib=request.memory_gib,
+        clusters=request.clusters or workspace.request.clusters,
+        not_before=None,
+        excluded_nodes=frozenset(),
+        shown=PlannedStart(Estimate(None, 0, "", ""), "", ()),
+        pool=request.pool,
+        spread=request.spread,
+        namespace=request.namespace,
+        cpu_millis=request.cpu_millis,
+        memory_mib=request.memory_mib,
     )
 
 

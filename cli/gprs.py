@@ -62,6 +62,7 @@ def create(  # noqa: PLR0913 - one argument for each option
     memory: Annotated[int, typer.Option(min=0, help="GiB that each GPU has at least.")] = 0,
     priority: Priority = None,
     cluster: Annotated[list[str] | None, typer.Option(help="Only there; may be repeated, best first.")] = None,
+    pool: Annotated[str, typer.Option(help="Only nodes of this pool; the workspace's by default.")] = "",
     requeue: Annotated[bool, typer.Option(help="Queue again when provisioning fails.")] = True,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it is active.")] = False,
     timeout: Annotated[str, typer.Option(help="Follow it no longer than this, as in 10m; exit code 6.")] = "",
@@ -81,6 +82,7 @@ def create(  # noqa: PLR0913 - one argument for each option
         instance_type=instance_type,
         memory_gib=memory,
         clusters=cluster or (),
+        pool=pool,
         requeue_on_failure=requeue,
     )
     gpr = terminal.client.submit(wanted, idempotency_key=idempotency_key)

@@ -12,7 +12,7 @@ import traceback
 
 import typer
 
-from cli import gprs, inventory, keys, logs, prices, stacks, tiers, workspaces
+from cli import gprs, inventory, keys, logs, pools, prices, quotas, stacks, tiers, workspaces
 from cli.command_group import CommandGroup, show
 from cli.exits import EPILOG, ExitCode
 from cli.failures import CommandFailed
@@ -40,6 +40,8 @@ app.command("test", rich_help_panel=STACK, context_settings=TO_PYTEST)(tiers.run
 app.add_typer(gprs.app, name="gpr", rich_help_panel=GPUS)
 app.command(rich_help_panel=GPUS)(inventory.nodes)
 app.command(rich_help_panel=GPUS)(inventory.clusters)
+app.add_typer(pools.app, name="pool", rich_help_panel=GPUS)
+app.add_typer(quotas.app, name="quota", rich_help_panel=GPUS)
 app.add_typer(prices.app, name="price", rich_help_panel=GPUS)
 app.add_typer(workspaces.app, name="workspace", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(workspaces.kubeconfig)

@@ -26,19 +26,28 @@ SUSPENDED_ANNOTATION: Final = f"{LABEL_DOMAIN}/suspended"
 QUARANTINE_ANNOTATION: Final = f"{LABEL_DOMAIN}/quarantine"
 TENANT_ROLE: Final = "berth-tenant"
 TENANT_ACCOUNT: Final = "berth-user"
+CEILING: Final = "berth-ceiling"
+GPUS_CEILING: Final = 4096
+"""Of a namespace without a quota."""
 
 _SHIPPED_DOMAIN = "berth.io"
 _COLLECTIONS: Final = {
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "Job": "/apis/batch/v1/namespaces/{namespace}/jobs",
     "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
     "MutatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
     "Namespace": "/api/v1/namespaces",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+    "PersistentVolume": "/api/v1/persistentvolumes",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
     "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",
     "ResourceQuota": "/api/v1/namespaces/{namespace}/resourcequotas",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
+    "Service": "/api/v1/namespaces/{namespace}/services",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
+    "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     "ValidatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
 }
@@ -86,18 +95,23 @@ def probe_pod_manifest(namespace: str) -> Json:
     return _namespaced("v1", "Pod", namespace, "berth-probe", {"spec": {"containers": [container]}})
 
 
+def ceiling_spec(gpus: int | None) -> Json:
+    """So many GPUs at most; None: far more than a mistake may ask for."""
+    return {"hard": {f"requests.{GPU_RESOURCE}": str(GPUS_CEILING if gpus is None else gpus)}}
+
+
 def _namespace_contents(tenancy: Tenancy, namespace: str) -> list[Json]:
     rbac, subject = "rbac.authorization.k8s.io", {"kind": "ServiceAccount", "name": TENANT_ACCOUNT}
     binding = {
         "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": TENANT_ROLE},
         "subjects": [{**subject, "namespace": tenancy.namespaces[0]}],
     }
-    ceiling = {"spec": {"hard": {f"requests.{GPU_RESOURCE}": str(tenancy.gpus_ceiling)}}}
+    ceiling = {"spec": ceiling_spec(None)}
     own_pods = {"namespaceSelector": {"matchLabels": {WORKSPACE_LABEL: tenancy.tenant}}}
     ingress = {"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [own_pods]}]}}
     return [
         _namespaced(f"{rbac}/v1", "RoleBinding", namespace, TENANT_ROLE, binding),
-        _namespaced("v1", "ResourceQuota", namespace, "berth-ceiling", ceiling),
+        _namespaced("v1", "ResourceQuota", namespace, CEILING, ceiling),
         _namespaced("networking.k8s.io/v1", "NetworkPolicy", namespace, "berth-default-deny-ingress", ingress),
     ]
 

@@ -84,6 +84,16 @@ class GprRequest:
     clusters: tuple[str, ...] = ()
     exclusive: bool = True
     requeue_on_failure: bool = True
+    pool: str = ""
+    """Only nodes of this pool; empty: only nodes of none."""
+    spread: bool = True
+    """Each of `nodes` is a node of its own; False: they may share nodes."""
+    namespace: str = ""
+    """Whose quota it counts against; empty: that of every namespace of its workspace."""
+    cpu_millis: int = 0
+    """Thousandths of a CPU, in all."""
+    memory_mib: int = 0
+    """Of the nodes' own memory, in all."""
 
     @property
     def gpus(self) -> int:

@@ -35,6 +35,8 @@ class WorkspaceRequest:
     username: str = ""
     email: str = ""
     description: str = ""
+    pool: str = ""
+    """Of its requests that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,6 @@ class Tenancy:
     workspace_name: str
     tenant: str
     namespaces: tuple[str, ...]
-    gpus_ceiling: int = 4096
-    """ResourceQuota is a ceiling against accidents, never the proof of a release."""
 
 
 @dataclass(frozen=True, slots=True)

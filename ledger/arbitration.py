@@ -39,6 +39,11 @@ class QueuedGpr:
     not_before: datetime | None
     excluded_nodes: frozenset[tuple[str, str]]
     shown: PlannedStart
+    pool: str = ""
+    spread: bool = True
+    namespace: str = ""
+    cpu_millis: int = 0
+    memory_mib: int = 0
 
 
 async def lock(connection: Connection, scheduling_domain: str) -> None:
@@ -71,6 +76,11 @@ async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
                 row["planned_cluster"],
                 tuple(row["planned_nodes"]),
             ),
+            pool=row["pool"],
+            spread=row["spread"],
+            namespace=row["namespace"],
+            cpu_millis=row["cpu_millis"],
+            memory_mib=row["memory_mib"],
         )
         for row in await connection.fetch(_SQL["queue"], now)
     ]

@@ -52,11 +52,16 @@ async def submit(  # noqa: PLR0913 - one argument for each thing that only the c
         request.requeue_on_failure,
         options,
         now,
+        request.pool,
+        request.spread,
+        request.namespace,
+        request.cpu_millis,
+        request.memory_mib,
     )
     if written is None:
         raise WrongPhase("the workspace is being deleted")
-    await events.record(connection, now, "submitted", gpr_id=gpr_id, workspace_id=workspace_id)
-    return [await outbox.put(connection, message) for message in (start_gpr(str(gpr_id)), kick_arbiter())]
+    await events.record(connection, now, "submitted", gpr_id=gpr_id, workspace_id=workspace_id, detail=_wish(request))
+    return await outbox.put_all(connection, [start_gpr(str(gpr_id)), kick_arbiter()])
 
 
 async def find(connection: Connection, gpr_id: UUID) -> Gpr:
@@ -123,6 +128,17 @@ def gpr_of(row: Row) -> Gpr:
     )
 
 
+def _wish(request: GprRequest) -> dict[str, object]:
+    """What was asked for, so that the history alone says whether it was given."""
+    return {
+        "nodes": request.nodes,
+        "gpus_per_node": request.gpus_per_node,
+        "duration_seconds": request.duration_seconds,
+        "priority": request.priority,
+        "exclusive": request.exclusive,
+    }
+
+
 def _request(row: Row) -> GprRequest:
     return GprRequest(
         name=row["name"],
@@ -136,4 +152,9 @@ def _request(row: Row) -> GprRequest:
         clusters=tuple(row["clusters"]),
         exclusive=row["exclusive"],
         requeue_on_failure=row["requeue_on_failure"],
+        pool=row["pool"],
+        spread=row["spread"],
+        namespace=row["namespace"],
+        cpu_millis=row["cpu_millis"],
+        memory_mib=row["memory_mib"],
     )

@@ -40,6 +40,9 @@ class OpenLease:
     end_at: datetime | None
     duration_seconds: int
     gpus: tuple[Gpu, ...]
+    namespace: str = ""
+    cpu_millis: int = 0
+    memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,9 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             end_at=row["end_at"],
             duration_seconds=row["duration_seconds"],
             gpus=tuple(held[row["fence"]]),
+            namespace=row["namespace"],
+            cpu_millis=row["cpu_millis"],
+            memory_mib=row["memory_mib"],
         )
         for row in await connection.fetch(_SQL["open"], cluster)
     ]

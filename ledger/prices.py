@@ -30,4 +30,6 @@ async def set_price(connection: Connection, price: Price) -> None:
 
 async def costs(connection: Connection, gpr_ids: Sequence[UUID], now: datetime) -> Mapping[UUID, Decimal]:
     """What each has cost until now, or in all; those that never ran, or have no price, are left out."""
+    if not gpr_ids:
+        return {}
     return {row["id"]: row["cost"] for row in await connection.fetch(_SQL["costs"], list(gpr_ids), now)}

@@ -54,6 +54,12 @@ async def find_by_name(connection: Connection, name: str, principal_id: UUID | N
     return None if row is None else _workspace(row)
 
 
+async def of_namespace(connection: Connection, namespace: str) -> Workspace | None:
+    """The workspace that has a namespace of this name now."""
+    row = await connection.fetchrow(_SQL["in_use_of_namespace"], namespace)
+    return None if row is None else _workspace(row)
+
+
 async def visible(connection: Connection, principal_id: UUID | None, *, limit: int, after: int = 0) -> list[Workspace]:
     """Workspaces in use of which the principal is a member, or all for None; `after`: sequence of the last one seen."""
     statement = _SQL["all_in_use"] if principal_id is None else _SQL["in_use_of_member"]
@@ -136,6 +142,7 @@ async def _insert(
         request.email,
         request.description,
         list(request.clusters),
+        request.pool,
         now,
     )
     rows = [(workspace_id, cluster, namespace) for cluster in request.clusters for namespace in request.namespaces]
@@ -158,6 +165,7 @@ def _workspace(row: Row) -> Workspace:
         username=row["username"],
         email=row["email"],
         description=row["description"],
+        pool=row["pool"],
     )
     return Workspace(
         id=row["id"],

@@ -18,21 +18,28 @@ class Kind(NamedTuple):
     shape: str
     instance_type: str
     memory_gib: int
+    pools: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, view: NodeView) -> Kind:
         """The kind of a node."""
-        return cls(view.cluster, view.shape.casefold(), view.instance_type.casefold(), view.memory_gib)
+        return cls(view.cluster, view.shape.casefold(), view.instance_type.casefold(), view.memory_gib, view.pools)
 
 
 def suits(claim: Claim, kind: Kind) -> bool:
     """All of the below."""
-    return in_reach(claim, kind) and has_shape(claim, kind) and has_type(claim, kind) and has_memory(claim, kind)
+    reached = in_reach(claim, kind) and in_pool(claim, kind)
+    return reached and has_shape(claim, kind) and has_type(claim, kind) and has_memory(claim, kind)
 
 
 def in_reach(claim: Claim, kind: Kind) -> bool:
     """In a cluster that the claim may run on."""
     return not claim.clusters or kind.cluster in claim.clusters
+
+
+def in_pool(claim: Claim, kind: Kind) -> bool:
+    """Of the pool that it names; a claim that names none leaves the pools alone."""
+    return claim.pool in kind.pools if claim.pool else not kind.pools
 
 
 def has_shape(claim: Claim, kind: Kind) -> bool:

@@ -17,7 +17,7 @@ from planner.timeline import NODE_GPUS_MAX, Timeline
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from planner.snapshot import NodeView
+    from planner.snapshot import Claim, NodeView
 
 
 class Holder(NamedTuple):
@@ -101,13 +101,16 @@ class NodeSet:
                 yield rank
                 rank = free.find(level, rank + 1)
 
-    def with_free_now(self, gpus: int) -> int:
-        """How many nodes have at least so many GPUs free now."""
-        return self._count(self.timeline.free_at(0), gpus)
+    def room_now(self, claim: Claim) -> int:
+        """How many of the claim's nodes, or parts of one where they may share, have GPUs free now."""
+        return self._room(self.timeline.free_at(0), claim)
 
-    def with_free_ever(self, gpus: int, excluded: Collection[int]) -> int:
-        """How many nodes, but for the excluded, have at least so many free once all that has an end has ended."""
-        return self._count(self._lasting, gpus) - sum(self._lasting[rank] >= gpus for rank in excluded)
+    def room_ever(self, claim: Claim, excluded: Collection[int]) -> int:
+        """The same, but for the excluded nodes, once all that has an end has ended."""
+        return self._room(self._lasting, claim) - self._room(bytes(self._lasting[rank] for rank in excluded), claim)
 
-    def _count(self, free: bytes | bytearray, gpus: int) -> int:
-        return sum(map(free.count, range(gpus, self.gpus_max + 1)))
+    def _room(self, free: bytes | bytearray, claim: Claim) -> int:
+        gpus = claim.gpus_per_node
+        if claim.spread:
+            return sum(map(free.count, range(gpus, self.gpus_max + 1)))
+        return sum(count // gpus for count in free)

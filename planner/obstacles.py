@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from planner import kinds
 from planner.axis import FOREVER
-from planner.reasons import Reason, ReasonCode, wish
+from planner.reasons import Reason, ReasonCode, limited_by, wish
 from planner.timeline import NODE_GPUS_MAX
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from planner.nodes import Node
     from planner.snapshot import Claim
-    from planner.world import World
+    from planner.world import Budget, World
 
 NAMES_SPOKEN_MAX = 3
 
@@ -33,19 +33,28 @@ class Obstacles:
 
     def of(self, claim: Claim) -> Reason:
         """For a claim that has no window: if nodes would serve it in time, its workspace never does."""
-        what = (claim.shape, claim.instance_type, claim.memory_gib, claim.nodes, claim.gpus_per_node)
-        asked = (*what, claim.clusters, claim.excluded_nodes)
+        what = (claim.shape, claim.instance_type, claim.memory_gib, claim.nodes, claim.gpus_per_node, claim.spread)
+        asked = (*what, claim.pool, claim.clusters, claim.excluded_nodes)
         if asked not in self._found:
             self._found[asked] = _on_nodes(claim, self._world.nodes)
-        return self._found[asked] or _in_workspace(claim, self._world)
+        return self._found[asked] or _in_shares(claim, self._world)
 
 
-def _in_workspace(claim: Claim, world: World) -> Reason:
-    workspace = world.workspace(claim)
-    holder = workspace.ends.get(FOREVER) if workspace else None
+def _in_shares(claim: Claim, world: World) -> Reason:
+    for share in world.shares(claim):
+        limit = share.budget.limit
+        if share.amount > limit.total:
+            return Reason(ReasonCode.LARGER_THAN_ITS_QUOTA, f"asks for more than {limit.spoken}")
+    stay = world.stay(claim)
+    never = [share.budget for share in world.shares(claim) if share.first_fit(0, stay) == FOREVER]
+    budget = never[0] if never else None
+    holder = budget.ends.get(FOREVER) if budget else None
     name = holder.name if holder else "what it holds"
-    text = f"waits for its workspace {claim.workspace_name or claim.workspace}, which runs one at a time: {name} has no known end"
-    return Reason(ReasonCode.NO_KNOWN_END, text)
+    return Reason(ReasonCode.NO_KNOWN_END, f"waits for {_limited(claim, budget)}: {name} has no known end")
+
+
+def _limited(claim: Claim, budget: Budget | None) -> str:
+    return limited_by(claim, budget.limit) if budget else "its turn"
 
 
 def _on_nodes(claim: Claim, nodes: Sequence[Node]) -> Reason | None:
@@ -55,7 +64,7 @@ def _on_nodes(claim: Claim, nodes: Sequence[Node]) -> Reason | None:
     suited = everywhere
     for rung in _LADDER:
         kept = [node for node in suited if rung.keeps(claim, node)]
-        if _most_in_one_cluster(kept) < (claim.nodes if rung.whole_gang else 1):
+        if _most_in_one_cluster(claim, kept, rung.capacity) < (claim.nodes if rung.whole_gang else 1):
             lost = [node for node in suited if not rung.keeps(claim, node)]
             return Reason(_code(rung, everywhere), rung.sentence(claim, lost or suited))
         suited = kept
@@ -67,13 +76,29 @@ def _code(rung: _Rung, everywhere: Sequence[Node]) -> ReasonCode:
     return ReasonCode.CLUSTER_UNAVAILABLE if nothing_left else rung.code
 
 
-def _most_in_one_cluster(nodes: Iterable[Node]) -> int:
-    return max(Counter(node.view.cluster for node in nodes).values(), default=0)
+def _most_in_one_cluster(claim: Claim, nodes: Iterable[Node], capacity: Callable[[Node], int]) -> int:
+    """How many of the claim's nodes, or parts of one where they may share, at most."""
+    most: Counter[str] = Counter()
+    for node in nodes:
+        shared = not claim.spread and claim.gpus_per_node
+        most[node.view.cluster] += max(1, capacity(node) // claim.gpus_per_node) if shared else 1
+    return max(most.values(), default=0)
+
+
+def _gpus(node: Node) -> int:
+    return min(node.view.gpus, NODE_GPUS_MAX)
 
 
 def _unknown(claim: Claim) -> str:
     named = f"cluster named {' or '.join(claim.clusters)}" if claim.clusters else "cluster"
     return f"no {named} has nodes for Berth"
+
+
+def _no_pool(claim: Claim, lost: Sequence[Node]) -> str:
+    pools = _listed({pool for node in lost for pool in node.view.pools})
+    if claim.pool:
+        return f"no node that suits is in the pool {claim.pool}; there are {pools or 'none in any pool'}"
+    return f"every node that suits is in a pool, and it names none; there are {pools}"
 
 
 def _no_shape(claim: Claim, lost: Sequence[Node]) -> str:
@@ -96,7 +121,9 @@ def _too_large(claim: Claim, lost: Sequence[Node]) -> str:
 
 
 def _too_many(claim: Claim, suited: Sequence[Node]) -> str:
-    most = _most_in_one_cluster(suited)
+    most = _most_in_one_cluster(claim, suited, _gpus)
+    if not claim.spread:
+        return f"asks for {claim.nodes} x {claim.gpus_per_node} GPUs of one cluster; there is room for {most}"
     return f"asks for {claim.nodes} nodes of one cluster with {claim.gpus_per_node} GPUs each; there are {most}"
 
 
@@ -136,10 +163,12 @@ class _Rung(NamedTuple):
     """From the claim, and the nodes that this rung takes away."""
     whole_gang: bool = True
     """As many nodes must be left as the claim asks for, in one cluster; else one is enough."""
+    capacity: Callable[[Node], int] = _gpus
+    """GPUs that a node has left for parts of a claim, as this rung sees it."""
 
 
 def _has_gpus(claim: Claim, node: Node) -> bool:
-    return min(node.view.gpus, NODE_GPUS_MAX) >= claim.gpus_per_node
+    return _gpus(node) >= claim.gpus_per_node
 
 
 _LADDER = (
@@ -156,10 +185,21 @@ _LADDER = (
         _no_memory,
         whole_gang=False,
     ),
+    _Rung(ReasonCode.NOT_IN_POOL, lambda claim, node: kinds.in_pool(claim, node.kind), _no_pool, whole_gang=False),
     _Rung(ReasonCode.LARGER_THAN_ANY_NODE, _has_gpus, _too_large, whole_gang=False),
     _Rung(ReasonCode.NOT_ENOUGH_NODES, lambda _claim, _node: True, _too_many),
     _Rung(ReasonCode.NODES_EXCLUDED, lambda claim, node: node.place not in claim.excluded_nodes, _failed),
     _Rung(ReasonCode.NODES_UNUSABLE, lambda _claim, node: node.view.usable, _unusable),
-    _Rung(ReasonCode.GPUS_BLOCKED, lambda claim, node: node.healthy_gpus >= claim.gpus_per_node, _blocked),
-    _Rung(ReasonCode.NO_KNOWN_END, lambda claim, node: node.steps.lasting >= claim.gpus_per_node, _endless),
+    _Rung(
+        ReasonCode.GPUS_BLOCKED,
+        lambda claim, node: node.healthy_gpus >= claim.gpus_per_node,
+        _blocked,
+        capacity=lambda node: node.healthy_gpus,
+    ),
+    _Rung(
+        ReasonCode.NO_KNOWN_END,
+        lambda claim, node: node.steps.lasting >= claim.gpus_per_node,
+        _endless,
+        capacity=lambda node: node.steps.lasting,
+    ),
 )

@@ -44,6 +44,7 @@ class Forecast:
     reason: Reason
     cluster: str | None = None
     nodes: tuple[str, ...] = ()
+    """One for each of the claim's nodes; the same one more than once where they share it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from planner.nodes import Holder
     from planner.placement import Window
-    from planner.snapshot import Claim
+    from planner.snapshot import Claim, Limit
     from planner.world import World
 
 
@@ -30,6 +30,12 @@ class ReasonCode(StrEnum):
     """It asked, or was told, not to start yet."""
     BEYOND_CALENDAR = "beyond_calendar"
     """Its turn comes later than a date can say."""
+    QUOTA_BUSY = "quota_busy"
+    """A quota that it counts against is used up."""
+    LARGER_THAN_ITS_QUOTA = "larger_than_its_quota"
+    """It asks for more than a quota will ever allow at once."""
+    NOT_IN_POOL = "not_in_pool"
+    """No node belongs to the pool that it names, or none to no pool."""
     CLUSTER_UNKNOWN = "cluster_unknown"
     """None of its clusters has nodes for Berth."""
     NO_SUCH_SHAPE = "no_such_shape"
@@ -69,7 +75,7 @@ def waiting(world: World, claim: Claim, window: Window) -> Reason:
     if not window.held_back:
         return _for_gpus(world, claim, window)
     if window.start > world.earliest_asked(claim):
-        return _for_workspace(world, claim, window.start)
+        return _for_share(world, claim, window.start)
     return Reason(ReasonCode.BACKING_OFF, f"does not start before {world.axis.spoken(window.start)}")
 
 
@@ -96,11 +102,18 @@ def _when_it_ends(holder: Holder | None) -> str:
     return f" when {holder.name} ends" if holder.running else f" when {holder.name}, which goes first, ends"
 
 
-def _for_workspace(world: World, claim: Claim, start: int) -> Reason:
-    workspace = world.workspace(claim)
-    holder = workspace.ends.get(start) if workspace else None
+def limited_by(claim: Claim, limit: Limit) -> str:
+    """A limit in words."""
+    if limit.key:
+        return limit.spoken
+    return f"its workspace {claim.workspace_name or claim.workspace}, which runs one at a time"
+
+
+def _for_share(world: World, claim: Claim, start: int) -> Reason:
+    budgets = [share.budget for share in world.shares(claim)]
+    budget = next((each for each in budgets if start in each.ends), budgets[0])
+    holder = budget.ends.get(start)
     name = holder.name if holder else "another request"
     verb = "holds it" if holder and holder.running else "goes first, and holds it"
-    waits = f"waits for its workspace {claim.workspace_name or claim.workspace}, which runs one at a time"
-    text = f"{waits}: {name} {verb} until {world.axis.spoken(start)}"
-    return Reason(ReasonCode.WORKSPACE_BUSY, text)
+    text = f"waits for {limited_by(claim, budget.limit)}: {name} {verb} until {world.axis.spoken(start)}"
+    return Reason(ReasonCode.QUOTA_BUSY if budget.limit.key else ReasonCode.WORKSPACE_BUSY, text)

@@ -28,6 +28,8 @@ class NodeView:
     unusable_reason: str = ""
     blocked_ordinals: frozenset[int] = frozenset()
     """GPUs to leave alone on a usable node: unhealthy, or in use by strangers."""
+    pools: frozenset[str] = frozenset()
+    """Pools that it belongs to; without any it serves the claims that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,20 @@ class HeldGpu:
     cluster: str
     node: str
     ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So much of something may be in use at once, whoever uses it."""
+
+    key: str
+    total: int
+    spoken: str
+    """For people, in reasons: `8 GPUs of namespace vision`."""
+
+
+Uses = tuple[tuple[str, int], ...]
+"""How much of which limit, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,7 @@ class LeaseView:
     until: datetime | None
     """When the lease is expected to end; None: nobody knows."""
     gpus: tuple[HeldGpu, ...]
+    uses: Uses = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,8 @@ class Claim:
     """0 to 300, higher goes first."""
     nodes: int
     gpus_per_node: int
-    duration_seconds: int
+    duration_seconds: int | None
+    """None: until it ends by itself or is told to, and nobody knows when."""
     clusters: tuple[str, ...]
     """Clusters it may run on, the preferred first; empty: any, with no preference."""
     shape: str = ""
@@ -83,6 +101,11 @@ class Claim:
     planned_cluster: str = ""
     """Where the last forecast put it. Kept among equal starts: this is what makes forecasts come true."""
     planned_nodes: tuple[str, ...] = ()
+    pool: str = ""
+    """Only nodes of this pool; empty: only nodes of none."""
+    spread: bool = True
+    """Each of `nodes` is a node of its own; False: they may share nodes."""
+    uses: Uses = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +116,6 @@ class Snapshot:
     nodes: tuple[NodeView, ...]
     leases: tuple[LeaseView, ...]
     queue: tuple[Claim, ...]
+    limits: tuple[Limit, ...] = ()
     turnaround_seconds: int = 5
     """From the end of a lease to the next start on the same GPUs: the teardown."""

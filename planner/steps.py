@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+def end_of(start: int, length: int) -> int:
+    """Nothing ends after FOREVER."""
+    return min(start + length, FOREVER)
+
+
 class Steps:
     """`free[i]` holds from `times[i]` until `times[i + 1]`, the last one for ever. Starts at 0, which is now."""
 
@@ -50,15 +55,15 @@ class Steps:
         return FOREVER
 
     def fits(self, start: int, wanted: int, length: int) -> bool:
-        """So many are free from `start` on, for that long."""
-        return self.enough_until(start, wanted) - start >= length
+        """So many are free from `start` on, for that long; FOREVER: for ever."""
+        return self.enough_until(start, wanted) >= end_of(start, length)
 
     def first_fit(self, instant: int, wanted: int, length: int) -> int:
         """The earliest start, from the given instant on, of a window of that length; FOREVER when there is none."""
         start = instant
         while start < FOREVER:
             until = self.enough_until(start, wanted)
-            if until - start >= length:
+            if until >= end_of(start, length):
                 return start
             start = self._enough_again(until, wanted)
         return FOREVER

@@ -64,7 +64,8 @@ class Timeline:
             page.free[rank] -= count
         first, last = self._page_of(start), self._page_of(end)
         insort(self._pages[first].changes, (start, count, rank))
-        self._pages[last].give_back((end, -count, rank))
+        if end < FOREVER:
+            self._pages[last].give_back((end, -count, rank))
         self._split(last)
         if first != last:
             self._split(first)
@@ -109,7 +110,7 @@ class _Page:
 
     def is_barren(self, need: Need) -> bool:
         """No node begins to fit on this page: found before, and taking GPUs since has not changed it."""
-        return need.stay >= self._barren.get(need.gpus, FOREVER)
+        return need.gpus in self._barren and need.stay >= self._barren[need.gpus]
 
     def openings(self, instant: int, limit: int, need: Need, nodes: Sequence[Steps]) -> Iterator[tuple[int, int]]:
         known = max(instant, self.start)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from planner.axis import SECOND, Axis
+from planner.axis import FOREVER, SECOND, Axis
 from planner.kinds import suits
 from planner.nodes import Holder, Node, NodeSet
-from planner.steps import Steps
+from planner.snapshot import Limit
+from planner.steps import Steps, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,23 +22,43 @@ if TYPE_CHECKING:
     from planner.placement import Window
     from planner.snapshot import Claim, LeaseView, NodeView, Snapshot
 
-Asked = tuple[tuple[str, ...], str, str, int]
+Asked = tuple[tuple[str, ...], str, str, int, str]
 """What decides which nodes suit a claim."""
 
 
-class Workspace:
-    """The one seat that the exclusive leases of a workspace share."""
+_ONE_AT_A_TIME = Limit(key="", total=1, spoken="")
+"""The seat of an exclusive workspace."""
 
-    __slots__ = ("ends", "seat")
 
-    def __init__(self) -> None:
-        self.seat = Steps(1)
+class Budget:
+    """What is left of a limit over time: the one seat of an exclusive workspace, or the GPUs of a quota."""
+
+    __slots__ = ("ends", "left", "limit")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.left = Steps(limit.total)
         self.ends: dict[int, Holder] = {}
 
-    def take(self, start: int, end: int, holder: Holder) -> None:
-        """Gives the seat to a holder from `start` until `end`."""
-        self.seat.take(start, end, 1)
+    def take(self, start: int, end: int, amount: int, holder: Holder) -> None:
+        """Gives so much to a holder from `start` until `end`."""
+        self.left.take(start, end, amount)
         self.ends.setdefault(end, holder)
+
+
+class Share(NamedTuple):
+    """How much a claim takes of a budget."""
+
+    budget: Budget
+    amount: int
+
+    def fits(self, start: int, stay: int) -> bool:
+        """There is so much left from `start` on, for that long."""
+        return self.budget.left.fits(start, self.amount, stay)
+
+    def first_fit(self, start: int, stay: int) -> int:
+        """From when on there is; FOREVER: never."""
+        return self.budget.left.first_fit(start, self.amount, stay)
 
 
 class World:
@@ -47,22 +68,32 @@ class World:
         self.axis = Axis.of(snapshot)
         leases = sorted(((self.axis.freed_at(lease), lease) for lease in snapshot.leases), key=_release)
         self.nodes = _nodes(snapshot.nodes, leases)
-        self._workspaces = _workspaces(leases)
+        self._workspaces = defaultdict[str, Budget](lambda: Budget(_ONE_AT_A_TIME))
+        self._limits = {limit.key: Budget(limit) for limit in snapshot.limits}
+        for freed, lease in leases:
+            for share in self._shares(lease):
+                share.budget.take(0, freed, share.amount, Holder(lease.gpr_name, running=True))
         self._sets: dict[tuple[Kind, ...], NodeSet] = {}
         self._suitable: dict[Asked, tuple[tuple[int, NodeSet], ...]] = {}
-        self._hopeless: set[tuple[int, int, Asked]] = set()
+        self._hopeless: set[tuple[int, int, bool, Asked]] = set()
 
     def stay(self, claim: Claim) -> int:
         """How long it keeps its GPUs and its workspace from others, teardown included."""
+        if claim.duration_seconds is None:
+            return FOREVER
         return claim.duration_seconds * SECOND + self.axis.turnaround
 
     def earliest_asked(self, claim: Claim) -> int:
         """When it may start at the earliest, if all were free."""
         return max(0, self.axis.offset(claim.not_before)) if claim.not_before else 0
 
-    def workspace(self, claim: Claim) -> Workspace | None:
-        """What it has to share; None: nothing."""
+    def workspace(self, claim: Claim) -> Budget | None:
+        """The seat that it has to wait for; None: none."""
         return self._workspaces[claim.workspace] if claim.exclusive else None
+
+    def shares(self, claim: Claim) -> list[Share]:
+        """All that it takes part of, beside nodes."""
+        return self._shares(claim)
 
     def suitable(self, claim: Claim) -> tuple[tuple[int, NodeSet], ...]:
         """(preference, nodes) of each cluster that could serve it, the preferred first."""
@@ -71,26 +102,33 @@ class World:
             self._suitable[asked] = tuple(self._find_suitable(claim))
         return self._suitable[asked]
 
+    def clusters(self, claim: Claim) -> list[str]:
+        """Clusters with usable nodes on which it may run, the preferred first."""
+        return [cluster for cluster in dict.fromkeys(claim.clusters or self._kinds) if cluster in self._kinds]
+
     def reserve(self, claim: Claim, window: Window) -> None:
         """Keeps a window for a claim: nothing considered later gets in its way."""
-        end = window.start + self.stay(claim)
+        end = end_of(window.start, self.stay(claim))
         holder = Holder(claim.gpr_name, running=False)
         for node in window.nodes:
             node.take(window.start, end, claim.gpus_per_node, holder)
-        workspace = self.workspace(claim)
-        if workspace:
-            workspace.take(window.start, end, holder)
+        for share in self._shares(claim):
+            share.budget.take(window.start, end, share.amount, holder)
 
     def might_start_now(self, claim: Claim) -> bool:
         """False is certain, and stays so for the rest of the pass."""
-        wanted = (claim.nodes, claim.gpus_per_node, _asked(claim))
+        wanted = (claim.nodes, claim.gpus_per_node, claim.spread, _asked(claim))
         if wanted in self._hopeless or self.earliest_asked(claim):
             return False
-        if any(nodes.with_free_now(claim.gpus_per_node) >= claim.nodes for _, nodes in self.suitable(claim)):
-            workspace = self.workspace(claim)
-            return not workspace or workspace.seat.fits(0, 1, self.stay(claim))
+        if not claim.gpus_per_node or any(nodes.room_now(claim) >= claim.nodes for _, nodes in self.suitable(claim)):
+            stay = self.stay(claim)
+            return all(share.fits(0, stay) for share in self._shares(claim))
         self._hopeless.add(wanted)
         return False
+
+    def _shares(self, user: Claim | LeaseView) -> list[Share]:
+        seat = [Share(self._workspaces[user.workspace], 1)] if user.exclusive else []
+        return seat + [Share(self._limits[key], amount) for key, amount in user.uses if key in self._limits]
 
     @cached_property
     def _kinds(self) -> dict[str, dict[Kind, list[Node]]]:
@@ -133,17 +171,9 @@ def _nodes(views: Iterable[NodeView], leases: Iterable[tuple[int, LeaseView]]) -
     return [Node(view, held[place], ends[place]) for place, view in places]
 
 
-def _workspaces(leases: Iterable[tuple[int, LeaseView]]) -> defaultdict[str, Workspace]:
-    workspaces: defaultdict[str, Workspace] = defaultdict(Workspace)
-    for freed, lease in leases:
-        if lease.exclusive:
-            workspaces[lease.workspace].take(0, freed, Holder(lease.gpr_name, running=True))
-    return workspaces
-
-
 def _place(view: NodeView) -> tuple[str, str]:
     return (view.cluster, view.name)
 
 
 def _asked(claim: Claim) -> Asked:
-    return (claim.clusters, claim.shape, claim.instance_type, claim.memory_gib)
+    return (claim.clusters, claim.shape, claim.instance_type, claim.memory_gib, claim.pool)

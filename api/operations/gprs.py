@@ -14,7 +14,7 @@ from domain.failures import InvalidRequest, WrongPhase
 from domain.gpr import EndCause, Gpr, GprRequest, Phase
 from domain.identifiers import GPR_NAME_LENGTH_MAX, checked_name
 from domain.permissions import Action
-from ledger import gprs, lifecycle, prices, reading
+from ledger import gprs, lifecycle, pools, prices, reading
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -110,11 +110,11 @@ async def pages(call: Call, workspace: str) -> AsyncIterator[list[Gpr]]:
 
 async def change(call: Call, reference: str, wish: Change) -> Gpr:
     """Change it as a whole or not at all. Raises WrongPhase where its phase does not let the wish be true."""
+    name = None if wish.name is None else checked_name(wish.name, "the name of a GPR", GPR_NAME_LENGTH_MAX)
     async with call.backends.ledger.transaction() as connection:
         gpr = await _held(connection, call, reference)
         messages = await _release_early(connection, call, gpr) if wish.release_early else []
-        if wish.name not in {None, gpr.request.name}:
-            name = checked_name(str(wish.name), "the name of a GPR", GPR_NAME_LENGTH_MAX)
+        if name is not None and name != gpr.request.name:
             await lifecycle.rename(connection, gpr.id, name)
         if not wish.release_early and wish.priority not in {None, gpr.request.priority}:
             priority = int(wish.priority or 0)
@@ -129,9 +129,9 @@ async def withdraw(call: Call, reference: str) -> Gpr:
     async with call.backends.ledger.transaction() as connection:
         gpr = await _held(connection, call, reference)
         messages: list[int] = []
-        if gpr.phase in _NOT_YET:
+        if _may_still_start(gpr):
             messages = await _end(connection, call, gpr, EndCause.CANCELLED)
-        elif gpr.end_cause != EndCause.CANCELLED:
+        elif gpr.active_at is not None or gpr.phase is Phase.FAILED:
             raise WrongPhase(
                 f"the GPR is {gpr.phase}: only one that is not provisioned yet can be deleted", phase=gpr.phase
             )
@@ -144,8 +144,8 @@ async def release(call: Call, reference: str) -> Gpr:
     """End a Gpr in whatever phase it is. Repeating it changes nothing."""
     async with call.backends.ledger.transaction() as connection:
         gpr = await _held(connection, call, reference)
-        cause = EndCause.CANCELLED if gpr.phase in _NOT_YET else EndCause.EARLY_RELEASE
-        live = gpr.phase in _NOT_YET or gpr.phase is Phase.ACTIVE
+        cause = EndCause.CANCELLED if _may_still_start(gpr) else EndCause.EARLY_RELEASE
+        live = _may_still_start(gpr) or gpr.phase is Phase.ACTIVE
         messages = await _end(connection, call, gpr, cause) if live else []
         changed = await _found_again(connection, call, gpr)
     call.deliver(messages)
@@ -175,8 +175,12 @@ async def all_events(call: Call, *, limit: int, after: int) -> list[Event]:
 
 
 async def checked_request(connection: Connection, workspace: Workspace, submission: Submission) -> GprRequest:
-    """The request on clusters of the workspace, in the inventory's words. Raises InvalidRequest."""
-    return await _spelled(connection, _within(workspace, submission))
+    """The request on clusters and in a pool of the workspace, in the inventory's words. Raises InvalidRequest, NotFound."""
+    request = await _spelled(connection, _within(workspace, submission))
+    pool = request.pool or workspace.request.pool
+    if pool:
+        await pools.find(connection, pool)
+    return replace(request, pool=pool)
 
 
 def _within(workspace: Workspace, submission: Submission) -> GprRequest:
@@ -195,7 +199,7 @@ async def _found_again(connection: Connection, call: Call, gpr: Gpr) -> Gpr:
 
 async def _with_costs(connection: Connection, call: Call, found: list[Gpr]) -> list[Gpr]:
     costs = await prices.costs(connection, [gpr.id for gpr in found if gpr.active_at is not None], call.now)
-    return [replace(gpr, cost=costs.get(gpr.id)) for gpr in found]
+    return [replace(gpr, cost=costs[gpr.id]) if gpr.id in costs else gpr for gpr in found]
 
 
 async def _spelled(connection: Connection, request: GprRequest) -> GprRequest:
@@ -227,12 +231,21 @@ async def _held(connection: Connection, call: Call, reference: str) -> Gpr:
     return gpr
 
 
+def _may_still_start(gpr: Gpr) -> bool:
+    """Also one that is torn down because its provisioning failed: it would come back into the queue."""
+    fails = gpr.phase is Phase.RELEASING and gpr.end_cause == EndCause.PROVISIONING_FAILED
+    return fails or gpr.phase in _NOT_YET
+
+
 async def _release_early(connection: Connection, call: Call, gpr: Gpr) -> list[int]:
     if gpr.phase is Phase.ACTIVE:
         return await _end(connection, call, gpr, EndCause.EARLY_RELEASE)
-    if gpr.phase is Phase.RELEASING and gpr.active_at is not None:
+    if gpr.phase is Phase.RELEASING and gpr.end_cause == EndCause.EARLY_RELEASE:
         return []
-    raise WrongPhase(f"the GPR is {gpr.phase}: only an active one can be released early", phase=gpr.phase)
+    # a lease that ends for another reason is over for its owner; one that never ran is still to come
+    over = gpr.phase is Phase.RELEASING and gpr.active_at is not None
+    phase = Phase.RELEASED if over else gpr.phase
+    raise WrongPhase(f"the GPR is {gpr.phase}: only an active one can be released early", phase=phase)
 
 
 async def _end(connection: Connection, call: Call, gpr: Gpr, cause: EndCause) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cli.client.answers import Gpr, Workspace
 from cli.client.calls import BerthClient
 from cli.client.failures import ApiFailure, Away, Invalid, NotFound, Refused
-from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace, PriceSetting
+from cli.client.requests import GprChange, NewGpr, NewKey, NewPool, NewWorkspace, PoolChange, PriceSetting, QuotaSetting
 
 __all__ = [
     "ApiFailure",
@@ -16,9 +16,12 @@ __all__ = [
     "Invalid",
     "NewGpr",
     "NewKey",
+    "NewPool",
     "NewWorkspace",
     "NotFound",
+    "PoolChange",
     "PriceSetting",
+    "QuotaSetting",
     "Refused",
     "Workspace",
 ]

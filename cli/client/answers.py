@@ -62,6 +62,7 @@ class Gpr(Answer):
     instance_type: str = ""
     memory_gib: int = 0
     clusters: list[str] = []
+    pool: str = ""
     duration: str
     duration_seconds: int
     priority: int
@@ -122,6 +123,7 @@ class Workspace(Answer):
     username: str = ""
     email: str = ""
     description: str = ""
+    pool: str = ""
     role: Role | None = None
     created_at: datetime
 
@@ -173,6 +175,43 @@ class Cluster(Answer):
     lacks: list[str] = []
     seen_at: datetime
     away_since: datetime | None = None
+
+
+class PoolNode(Answer):
+    """A node by the place where it is."""
+
+    cluster: str
+    node: str
+
+
+class Pool(Answer):
+    """Nodes that serve only requests that name the pool."""
+
+    name: str
+    description: str = ""
+    nodes: list[PoolNode] = []
+    created_by: str = ""
+    created_at: datetime
+
+
+class Amounts(Answer):
+    """GPUs, thousandths of a CPU, MiB of memory. As a limit, None: as much as there is."""
+
+    gpus: int | None = None
+    cpu_millis: int | None = None
+    memory_mib: int | None = None
+
+
+class Quota(Answer):
+    """What may be in use at once of a namespace, and what is."""
+
+    namespace: str
+    workspace: str
+    limit: Amounts
+    used: Amounts
+    description: str = ""
+    set_by: str = ""
+    set_at: datetime
 
 
 class Price(Answer):

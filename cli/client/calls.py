@@ -29,11 +29,13 @@ from cli.client.answers import (
     Kubeconfig,
     Node,
     Notice,
+    Pool,
     Price,
+    Quota,
     Workspace,
 )
 from cli.client.failures import UNEXPECTED, ApiFailure, Invalid
-from cli.client.requests import GprChange, NewGpr, NewKey, NewWorkspace, PriceSetting
+from cli.client.requests import GprChange, NewGpr, NewKey, NewPool, NewWorkspace, PoolChange, PriceSetting, QuotaSetting
 from cli.client.transport import Call, Transport
 from domain.gpr import Phase
 
@@ -127,6 +129,34 @@ class BerthClient:
     def clusters(self) -> list[Cluster]:
         """Registered clusters by name."""
         return self._items(Cluster, "clusters")
+
+    def pools(self) -> list[Pool]:
+        """Pools, and the nodes that they set aside."""
+        return self._items(Pool, "pools")
+
+    def create_pool(self, wanted: NewPool) -> Pool:
+        """Set nodes aside; administrators."""
+        return self._read(Pool, Call("POST", f"{PREFIX}/pools", body=wanted.given()))
+
+    def change_pool(self, name: str, change: PoolChange) -> Pool:
+        """Change a pool's nodes, or what is said of it; administrators."""
+        return self._read(Pool, Call("PATCH", f"{PREFIX}/pools/{_segment(name)}", body=change.given(), same_twice=True))
+
+    def delete_pool(self, name: str) -> Pool:
+        """Let its nodes serve those who name no pool; administrators."""
+        return self._read(Pool, Call("DELETE", f"{PREFIX}/pools/{_segment(name)}"))
+
+    def quotas(self) -> list[Quota]:
+        """Quotas of namespaces, and what is in use of them."""
+        return self._items(Quota, "quotas")
+
+    def set_quota(self, namespace: str, quota: QuotaSetting) -> Quota:
+        """Limit what may be in use at once of a namespace; administrators."""
+        return self._read(Quota, Call("PUT", f"{PREFIX}/quotas/{_segment(namespace)}", body=quota.given()))
+
+    def delete_quota(self, namespace: str) -> Quota:
+        """Let a namespace's quota count no more; administrators."""
+        return self._read(Quota, Call("DELETE", f"{PREFIX}/quotas/{_segment(namespace)}"))
 
     def prices(self) -> list[Price]:
         """What GPUs cost, and from when on."""

@@ -35,6 +35,7 @@ class NewGpr(Body):
     instance_type: str = ""
     memory_gib: int = 0
     clusters: Sequence[str] = ()
+    pool: str = ""
     requeue_on_failure: bool = True
 
 
@@ -54,6 +55,33 @@ class NewWorkspace(Body):
     username: str = ""
     email: str = ""
     description: str = ""
+    pool: str = ""
+
+
+class NewPool(Body):
+    """Nodes to be set aside for those who name the pool; `cluster/name` where several clusters have a node so named."""
+
+    name: str
+    description: str = ""
+    nodes: Sequence[str] = ()
+
+
+class PoolChange(Body):
+    """What may change about a pool; what is not set stays."""
+
+    description: str | None = None
+    nodes: Sequence[str] | None = None
+    add: Sequence[str] = ()
+    remove: Sequence[str] = ()
+
+
+class QuotaSetting(Body):
+    """What may be in use at once of a namespace; what is not set: as much as there is."""
+
+    description: str = ""
+    gpus: int | None = None
+    cpu_millis: int | None = None
+    memory_mib: int | None = None
 
 
 class PriceSetting(Body):

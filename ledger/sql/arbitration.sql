@@ -5,7 +5,8 @@ select pg_advisory_xact_lock(hashtext('berth.arbiter.' || $1));
 -- name: queue
 -- nodes that failed a Gpr are left out for ten minutes, not for ever: they may be all there is
 select g.id::text as gpr_id, g.name, g.workspace_id::text as workspace, w.name as workspace_name, g.exclusive, g.sequence, g.priority, g.nodes,
-       g.gpus_per_node, g.duration_seconds, g.shape, g.instance_type, g.memory_gib, g.not_before,
+       g.gpus_per_node, g.duration_seconds, g.shape, g.instance_type, g.memory_gib, g.not_before, g.pool, g.spread,
+       g.namespace, g.cpu_millis, g.memory_mib,
        case when g.not_before > $1::timestamptz - interval '10 minutes' then g.excluded_nodes else '{}' end as excluded_nodes,
        case when g.clusters = '{}' then w.clusters else g.clusters end as clusters,
        g.starts_at, g.position, g.reason_code, g.reason, g.planned_cluster, g.planned_nodes

@@ -1,14 +1,15 @@
 -- name: submit
 -- shares the workspace's row: a deletion that comes at the same moment is either before it, and refuses it, or after it
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, shape, instance_type, memory_gib,
-                 clusters, duration_seconds, priority, exclusive, requeue_on_failure, options, phase, submitted_at)
-select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17
+                 clusters, duration_seconds, priority, exclusive, requeue_on_failure, options, phase, submitted_at,
+                 pool, spread, namespace, cpu_millis, memory_mib)
+select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17, $18, $19, $20, $21, $22
 from workspace where id = $3 and phase in ('creating', 'ready') for share
 returning id;
 
 -- name: lock
 -- every decision about a Gpr holds its row, so that release, expiry, grant and change of priority have one order
-select phase, fence, version, end_at, active_at, workspace_id from gpr where id = $1 for no key update;
+select phase, fence, version, end_at, end_cause, active_at, workspace_id from gpr where id = $1 for no key update;
 
 -- name: standing
 -- what the lifecycle needs: the row, its workspace, and where its open lease is
@@ -41,6 +42,11 @@ where id = $1 and fence = $2 and phase = 'provisioning' returning end_at;
 update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes = $4, stopped_at = $5,
                version = version + 1
 where id = $1 and phase in ('provisioning', 'active');
+
+-- name: withdraw
+--- its provisioning has failed, and now it is not to come back
+update gpr set end_cause = $2, version = version + 1
+where id = $1 and phase = 'releasing' and end_cause = 'provisioning_failed';
 
 -- name: cancel_queued
 update gpr set phase = 'cancelled', end_cause = $2, finished_at = $3, starts_at = null, position = null,

@@ -2,6 +2,11 @@
 insert into outbox (workflow_id, workflow_type, argument, signal, signal_argument)
 values ($1, $2, $3, $4, $5) returning id;
 
+-- name: put_all
+-- one statement, so one announcement and one round trip, however many
+insert into outbox (workflow_id, workflow_type, argument, signal, signal_argument)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[]) returning id;
+
 -- name: claim_some
 -- skip locked: the API that wrote a row and the relay never deliver it at the same time
 select id, workflow_id, workflow_type, argument, signal, signal_argument

@@ -1,6 +1,6 @@
 -- name: create
-insert into workspace (id, name, tenant, owner_id, username, email, description, clusters, phase, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, 'creating', $9);
+insert into workspace (id, name, tenant, owner_id, username, email, description, clusters, pool, phase, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'creating', $10);
 
 -- name: add_namespace
 insert into workspace_namespace (workspace_id, cluster, namespace) values ($1, $2, $3);
@@ -35,6 +35,15 @@ select w.*, m.role as member_role,
        array(select distinct namespace from workspace_namespace s where s.workspace_id = w.id order by namespace) as namespaces
 from workspace w left join membership m on m.workspace_id = w.id and m.principal_id = $2
 where w.name = $1 and w.phase in ('creating', 'ready', 'deleting');
+
+-- name: in_use_of_namespace
+-- a namespace may belong to one workspace here and to another there: the older one counts
+select w.*, null as member_role,
+       array(select distinct namespace from workspace_namespace s where s.workspace_id = w.id order by namespace) as namespaces
+from workspace w
+where w.phase in ('creating', 'ready', 'deleting')
+  and w.id in (select workspace_id from workspace_namespace where namespace = $1 and released_at is null)
+order by w.sequence limit 1;
 
 -- name: all_in_use
 select w.*, m.role as member_role,

@@ -188,6 +188,21 @@ class TheApi:
         assert answer.status_code == 200, answer.text
         return name
 
+    async def pool(self, *nodes: str) -> str:
+        """Name of a new pool of these nodes."""
+        name = f"pool-{uuid4().hex[:10]}"
+        administrator = await self.someone(administrator=True)
+        answer = await self.call("POST", "/berth/v1/pools", administrator, json={"name": name, "nodes": list(nodes)})
+        assert answer.status_code == 201, answer.text
+        return name
+
+    async def quota(self, namespace: str, **limits: int) -> str:
+        """The namespace, which now has this quota."""
+        administrator = await self.someone(administrator=True)
+        answer = await self.call("PUT", f"/berth/v1/quotas/{namespace}", administrator, json=limits)
+        assert answer.status_code == 200, answer.text
+        return namespace
+
     async def workspace_id(self, name: str) -> UUID:
         async with self.ledger.reading() as connection:
             found = await workspaces.find_by_name(connection, name)
@@ -230,6 +245,15 @@ class TheApi:
             found = await gprs.find(connection, gpr_id)
         assert found.phase is phase
 
+    async def come_to_rest(self, gpr_id: UUID) -> Phase:
+        """Let its lifecycle go on until everything is free; the phase in which it then is."""
+        async with self.ledger.transaction() as connection:
+            found = await gprs.find(connection, gpr_id)
+            if found.phase in {Phase.PROVISIONING, Phase.ACTIVE}:
+                await lifecycle.begin_release(connection, gpr_id, EndCause.OPERATOR, self.clock())
+            await lifecycle.finish_release(connection, gpr_id, found.fence or 0, [], self.clock())
+            return (await gprs.find(connection, gpr_id)).phase
+
 
 PATH_TO: dict[Phase, tuple[str, ...]] = {
     Phase.QUEUED: (),
@@ -267,8 +291,8 @@ def a_gpr_body(workspace: str, **changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(database_url: str, *, ready_seconds: float = 2.0) -> AsyncIterator[TheApi]:
-    ledger, clock = Ledger(database_url), Clock()
+async def opened(database_url: str, *, ready_seconds: float = 2.0, clock: Clock | None = None) -> AsyncIterator[TheApi]:
+    ledger, clock = Ledger(database_url), clock or Clock()
     courier, issuer = RecordingCourier(ledger, clock), RecordingIssuer()
     app = build_app(Backends(ledger, courier, issuer, clock, ready_seconds))
     transport = httpx.ASGITransport(app)

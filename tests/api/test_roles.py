@@ -53,6 +53,15 @@ NEEDS = {
     "GET /berth/v1/workspaces/{workspace}/kubeconfig": EDIT,
     "GET /berth/v1/nodes": ANYBODY,
     "GET /berth/v1/clusters": ANYBODY,
+    "GET /berth/v1/pools": ANYBODY,
+    "POST /berth/v1/pools": ADMINISTRATOR,
+    "GET /berth/v1/pools/{pool}": ANYBODY,
+    "PATCH /berth/v1/pools/{pool}": ADMINISTRATOR,
+    "DELETE /berth/v1/pools/{pool}": ADMINISTRATOR,
+    "GET /berth/v1/quotas": ANYBODY,
+    "GET /berth/v1/quotas/{namespace}": VIEW,
+    "PUT /berth/v1/quotas/{namespace}": ADMINISTRATOR,
+    "DELETE /berth/v1/quotas/{namespace}": ADMINISTRATOR,
     "GET /berth/v1/prices": ANYBODY,
     "PUT /berth/v1/prices": ADMINISTRATOR,
     "GET /berth/v1/whoami": ANYBODY,
@@ -116,7 +125,9 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
             if ends_the_workspace(asked) and NEEDS[str(asked)] in MAY[who]:
                 workspace = await api.workspace(owner)
                 caller = await the_caller(api, who, owner, workspace)
-            status = await status_of(api, asked, caller, workspace=workspace, gpr=await api.gpr(owner, workspace))
+            names = {"workspace": workspace, "gpr": await api.gpr(owner, workspace)}
+            names |= {"pool": await api.pool(), "namespace": await api.quota(f"{workspace}-ns")}
+            status = await status_of(api, asked, caller, **names)
             if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):
                 wrong.append(f"{asked}: {status}")
     assert wrong == []

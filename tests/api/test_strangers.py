@@ -23,7 +23,7 @@ NO_CREDENTIALS = (
     f"Bearer berth_{'0' * 64}",
     f"Bearer {'x' * 10_000}",
 )
-NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws"}
+NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws", "pool": "p", "namespace": "ns"}
 
 
 def test_the_route_table_names_every_route_that_needs_a_login() -> None:

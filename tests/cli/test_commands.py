@@ -347,3 +347,22 @@ def test_what_is_no_amount_is_not_sent() -> None:
     script = Script()
     assert berth(script, "price", "set", "Tesla-T4", "cheap").exit_code == 2
     assert script.calls() == []
+
+
+def test_a_pool_is_made_of_nodes_and_shown_with_them() -> None:
+    node = {"cluster": "worker-1", "node": "h100-1"}
+    pool = {"name": "gold", "description": "", "nodes": [node], "created_by": "ada", "created_at": an_instant(0)}
+    script = Script().on("POST /berth/v1/pools", pool)
+    assert "worker-1/h100-1" in berth(script, "pool", "create", "gold", "h100-1").stdout
+    assert script.asked[0].body == {"name": "gold", "description": "", "nodes": ["h100-1"]}
+
+
+def test_a_quota_is_given_in_the_units_of_people_and_shown_beside_its_use() -> None:
+    limit, used = {"gpus": 8, "cpu_millis": 1500, "memory_mib": None}, {"gpus": 3, "cpu_millis": 0, "memory_mib": 0}
+    quota = {"namespace": "vision", "workspace": "vision", "limit": limit, "used": used, "set_at": an_instant(0)}
+    script = Script().on("PUT /berth/v1/quotas/vision", quota)
+    shown = berth(script, "quota", "set", "vision", "--gpus", "8", "--cpus", "1.5").stdout
+    assert "3/8" in shown
+    assert "0/1.5" in shown
+    assert "0/any" in shown
+    assert script.asked[0].body["cpu_millis"] == 1500

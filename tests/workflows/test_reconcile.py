@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clusters.capacity import read_tokens, remove_tokens, write_tokens
 from domain.gpr import EndCause, Phase
 from domain.hardware import NodeState
 from domain.identifiers import gpr_workflow_id, reconcile_schedule_id, token_key
-from ledger import inventory
+from domain.limits import Amounts
+from ledger import inventory, quotas
 from ledger import lifecycle as moves
 from tests.builders import a_gpr, now
 from tests.workflows.stage import Stage
@@ -69,6 +71,22 @@ async def test_a_pod_that_does_not_end_quarantines_its_node_until_it_is_gone(sta
     assert "quarantine is lifted" in (await reconciled(stage)).mended[0]
     assert await state_of(stage, node) is NodeState.READY
     await stage.assert_nothing_left(workspace)
+
+
+async def test_kubernetes_ceiling_follows_the_quota_of_its_namespace(stage: Stage) -> None:
+    workspace = await stage.a_workspace()
+    namespace = (await stage.tenancy(workspace)).namespaces[0]
+    ceiling = f"/api/v1/namespaces/{namespace}/resourcequotas/berth-ceiling"
+    now = datetime.now(UTC)
+    async with stage.ledger.transaction() as connection:
+        await quotas.set_quota(connection, workspace, namespace, Amounts(gpus=3), "", "ada", now)
+    assert (await reconciled(stage)).mended == [f"set the ceiling of namespace {namespace}"]
+    assert (await asyncio.to_thread(stage.cluster.get, ceiling))["spec"]["hard"] == {"requests.nvidia.com/gpu": "3"}
+    assert (await reconciled(stage)).mended == []
+    async with stage.ledger.transaction() as connection:
+        await quotas.delete(connection, workspace, namespace, "ada", now)
+    assert len((await reconciled(stage)).mended) == 1
+    assert (await asyncio.to_thread(stage.cluster.get, ceiling))["spec"]["hard"] == {"requests.nvidia.com/gpu": "4096"}
 
 
 async def test_a_lifecycle_that_does_not_run_is_started(stage: Stage) -> None:

@@ -206,7 +206,7 @@ def wait_time(start: PlannedStart, now: datetime) -> schemas.WaitTime:
         estimatedStartTime=_instant(starts_at),
         estimatedWaitTime="" if starts_at is None else format_duration((starts_at - now).total_seconds()),
         clusterName=start.cluster,
-        nodes=list(start.nodes),
+        nodes=list(dict.fromkeys(start.nodes)),
         position=start.estimate.position,
         reason=start.estimate.reason,
     )

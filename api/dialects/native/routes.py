@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from api.auth.current_caller import CurrentCaller
@@ -14,7 +14,7 @@ from api.calls import CreatingCall, CurrentCall
 from api.dialect import Dialect
 from api.dialects.native import schemas
 from api.dialects.native import translation as native
-from api.operations import access, gprs, inventory, prices, workspaces
+from api.operations import access, gprs, inventory, pools, prices, quotas, workspaces
 from api.payloads import body_of, payload
 from domain.gpr import Phase
 
@@ -27,6 +27,7 @@ router = APIRouter(prefix=PREFIX, generate_unique_id_function=lambda route: f"na
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 After = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="`next` of the page before.")]
 PhaseWords = Annotated[str, Field(pattern=f"^({'|'.join(Phase)})(,({'|'.join(Phase)}))*$")]
+PathName = Annotated[str, Path(max_length=63, pattern=r"^[^\x00]*$")]
 ClusterName = Annotated[str | None, Query(max_length=253, pattern=r"^[^\x00]*$")]
 
 
@@ -92,7 +93,7 @@ async def get_gpr(call: CurrentCall, gpr: str) -> Response:
     tags=["Gprs"],
     response_model=schemas.GprView,
     responses=_CHANGE,
-    openapi_extra=body_of(schemas.GprChange),
+    openapi_extra=body_of(schemas.GprChange, required=False),
 )
 async def change_gpr(
     call: CurrentCall, gpr: str, body: Annotated[schemas.GprChange, payload(schemas.GprChange)]
@@ -201,6 +202,89 @@ async def list_clusters(call: CurrentCall) -> Response:
     return native.answer(native.cluster_list(await inventory.clusters(call)))
 
 
+# --- pools and quotas -------------------------------------------------------------------------------------------------
+
+
+@router.get("/pools", tags=["Pools and quotas"], response_model=schemas.PoolList, responses=_fails())
+async def list_pools(call: CurrentCall) -> Response:
+    """Pools, and the nodes that they set aside."""
+    return native.answer(native.pool_list(await pools.listing(call)))
+
+
+@router.post(
+    "/pools",
+    tags=["Pools and quotas"],
+    status_code=HTTPStatus.CREATED,
+    response_model=schemas.PoolView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.PoolSubmission),
+)
+async def create_pool(
+    call: CurrentCall, body: Annotated[schemas.PoolSubmission, payload(schemas.PoolSubmission)]
+) -> Response:
+    """Set nodes aside for those who name the pool. Administrators only."""
+    pool = await pools.create(call, body.name, body.description, body.nodes)
+    return native.answer(native.pool_view(pool), HTTPStatus.CREATED)
+
+
+@router.get("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=_LOOK)
+async def get_pool(call: CurrentCall, pool: PathName) -> Response:
+    """One pool."""
+    return native.answer(native.pool_view(await pools.find(call, pool)))
+
+
+@router.patch(
+    "/pools/{pool}",
+    tags=["Pools and quotas"],
+    response_model=schemas.PoolView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.PoolChange),
+)
+async def change_pool(
+    call: CurrentCall, pool: PathName, body: Annotated[schemas.PoolChange, payload(schemas.PoolChange)]
+) -> Response:
+    """Change a pool's nodes or what is said of it. What runs on a node goes on. Administrators only."""
+    return native.answer(native.pool_view(await pools.change(call, pool, native.pool_change_of(body))))
+
+
+@router.delete("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=_CHANGE)
+async def delete_pool(call: CurrentCall, pool: PathName) -> Response:
+    """Let its nodes serve those who name no pool. Refused while it is used. Administrators only."""
+    return native.answer(native.pool_view(await pools.delete(call, pool)))
+
+
+@router.get("/quotas", tags=["Pools and quotas"], response_model=schemas.QuotaList, responses=_fails())
+async def list_quotas(call: CurrentCall) -> Response:
+    """Quotas of the namespaces that the caller may see, and what is in use of them."""
+    return native.answer(native.quota_list(await quotas.listing(call)))
+
+
+@router.get("/quotas/{namespace}", tags=["Pools and quotas"], response_model=schemas.QuotaView, responses=_LOOK)
+async def get_quota(call: CurrentCall, namespace: PathName) -> Response:
+    """The quota of one namespace."""
+    return native.answer(native.quota_view(await quotas.find(call, namespace)))
+
+
+@router.put(
+    "/quotas/{namespace}",
+    tags=["Pools and quotas"],
+    response_model=schemas.QuotaView,
+    responses=_CHANGE,
+    openapi_extra=body_of(schemas.QuotaSetting),
+)
+async def set_quota(
+    call: CurrentCall, namespace: PathName, body: Annotated[schemas.QuotaSetting, payload(schemas.QuotaSetting)]
+) -> Response:
+    """Limit what may be in use at once of a namespace. What is in use goes on. Administrators only."""
+    return native.answer(native.quota_view(await quotas.set_quota(call, native.new_quota_of(namespace, body))))
+
+
+@router.delete("/quotas/{namespace}", tags=["Pools and quotas"], response_model=schemas.QuotaView, responses=_CHANGE)
+async def delete_quota(call: CurrentCall, namespace: PathName) -> Response:
+    """Let a namespace's quota count no more. Administrators only."""
+    return native.answer(native.quota_view(await quotas.delete(call, namespace)))
+
+
 @router.get("/prices", tags=["Hardware"], response_model=schemas.PriceList, responses=_fails())
 async def list_prices(call: CurrentCall) -> Response:
     """What GPUs cost, and from when on."""
@@ -283,6 +367,9 @@ NATIVE: Final = Dialect(
         schemas.GprSubmission,
         schemas.GprChange,
         schemas.WorkspaceSubmission,
+        schemas.PoolSubmission,
+        schemas.PoolChange,
+        schemas.QuotaSetting,
         schemas.PriceSetting,
         schemas.KeySubmission,
     ),

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.wording import (
+    Amount,
     Clusters,
     Duration,
     Flag,
@@ -63,6 +64,7 @@ class GprSubmission(Request):
     instance_type: Text = Field("", description="Node type; empty: any.")
     memory_gib: MemoryGib = Field(0, description="At least, per GPU.")
     clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
+    pool: Text = Field("", description="Only nodes of this pool; empty: the workspace's, or nodes of none.")
     requeue_on_failure: Flag = Field(True, description="Queue again when provisioning fails, rather than fail.")
 
 
@@ -113,6 +115,7 @@ class GprView(Answer):
     instance_type: str
     memory_gib: int
     clusters: list[str]
+    pool: str
     duration: str
     duration_seconds: int
     priority: int
@@ -188,6 +191,7 @@ class WorkspaceSubmission(Request):
     username: Text = ""
     email: Text = ""
     description: Text = ""
+    pool: Text = Field("", description="Of its Gprs that name none.")
 
 
 class WorkspaceView(Answer):
@@ -202,6 +206,7 @@ class WorkspaceView(Answer):
     username: str
     email: str
     description: str
+    pool: str
     role: Role | None
     created_at: datetime
 
@@ -277,13 +282,86 @@ class ClusterList(Answer):
     items: list[ClusterView]
 
 
+class PoolNodeView(Answer):
+    """A node by the place where it is."""
+
+    cluster: str
+    node: str
+
+
+class PoolSubmission(Request):
+    """Nodes to be set aside for those who name the pool."""
+
+    name: NewName
+    description: Text = ""
+    nodes: Words = Field(default_factory=list, description="By name; `cluster/name` where several clusters have it.")
+
+
+class PoolChange(Request):
+    """What may change about a pool; absent fields stay."""
+
+    description: Text | None = None
+    nodes: Words | None = Field(None, description="All that it is to have from now on.")
+    add: Words = Field(default_factory=list)
+    remove: Words = Field(default_factory=list)
+
+
+class PoolView(Answer):
+    """Nodes that serve only requests that name the pool."""
+
+    name: str
+    description: str
+    nodes: list[PoolNodeView]
+    created_by: str
+    created_at: datetime
+
+
+class PoolList(Answer):
+    """Pools by name."""
+
+    items: list[PoolView]
+
+
+class AmountsView(Answer):
+    """GPUs, thousandths of a CPU, MiB of memory. As a limit, null: as much as there is."""
+
+    gpus: int | None
+    cpu_millis: int | None
+    memory_mib: int | None
+
+
+class QuotaSetting(Request):
+    """What may be in use at once of a namespace, over all clusters of its workspace; absent: as much as there is."""
+
+    description: Text = ""
+    gpus: Annotated[int, Field(strict=True, ge=0, le=100_000)] | None = None
+    cpu_millis: Annotated[int, Field(strict=True, ge=0, le=10**12)] | None = None
+    memory_mib: Annotated[int, Field(strict=True, ge=0, le=10**12)] | None = None
+
+
+class QuotaView(Answer):
+    """What may be in use at once of a namespace, and what is."""
+
+    namespace: str
+    workspace: str
+    limit: AmountsView
+    used: AmountsView
+    description: str
+    set_by: str
+    set_at: datetime
+
+
+class QuotaList(Answer):
+    """Quotas by namespace."""
+
+    items: list[QuotaView]
+
+
 class PriceSetting(Request):
     """What a GPU of a shape costs for an hour, from an instant on."""
 
     shape: Word
-    per_gpu_hour: Annotated[Decimal | None, Field(ge=0, max_digits=12, decimal_places=4)] = Field(
-        description="In the installation's currency; null: no price from then on."
-    )
+    per_gpu_hour: Amount | None = Field(description="In the installation's currency; null: no price from then on.")
     starts_at: Instant | None = Field(None, description="Absent: from now on.")
 
 

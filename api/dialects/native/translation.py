@@ -11,7 +11,9 @@ from api.dialects.native import schemas
 from api.operations.access import KeyRequest, MadeKey
 from api.operations.gprs import Change, Submission
 from api.operations.inventory import SeenNode
+from api.operations.pools import PoolChange
 from api.operations.prices import NewPrice
+from api.operations.quotas import NewQuota
 from api.operations.workspaces import Kubeconfig
 from api.problems import Problem
 from domain.credentials import ApiKey
@@ -20,6 +22,7 @@ from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase
 from domain.hardware import Cluster, memory_gib
 from domain.history import Event, Notice
 from domain.identity import Caller
+from domain.limits import Amounts, Pool, Quota
 from domain.prices import Price
 from domain.priority import band_of, checked_priority
 from domain.workspace import Workspace, WorkspaceRequest
@@ -55,6 +58,7 @@ def submission_of(body: schemas.GprSubmission) -> Submission:
         memory_gib=body.memory_gib,
         clusters=tuple(dict.fromkeys(body.clusters)),
         requeue_on_failure=body.requeue_on_failure,
+        pool=body.pool,
     )
     return Submission(body.workspace, request)
 
@@ -73,7 +77,18 @@ def workspace_request_of(body: schemas.WorkspaceSubmission) -> WorkspaceRequest:
         username=body.username,
         email=body.email,
         description=body.description,
+        pool=body.pool,
     )
+
+
+def pool_change_of(body: schemas.PoolChange) -> PoolChange:
+    """The change that is asked for."""
+    return PoolChange(body.description, body.nodes, body.add, body.remove)
+
+
+def new_quota_of(namespace: str, body: schemas.QuotaSetting) -> NewQuota:
+    """The quota that is to count."""
+    return NewQuota(namespace, Amounts(body.gpus, body.cpu_millis, body.memory_mib), body.description)
 
 
 def key_request_of(body: schemas.KeySubmission) -> KeyRequest:
@@ -112,6 +127,7 @@ def gpr_view(gpr: Gpr) -> schemas.GprView:
         instance_type=request.instance_type,
         memory_gib=request.memory_gib,
         clusters=list(request.clusters),
+        pool=request.pool,
         duration=format_duration(request.duration_seconds),
         duration_seconds=request.duration_seconds,
         priority=request.priority,
@@ -185,6 +201,7 @@ def workspace_view(workspace: Workspace) -> schemas.WorkspaceView:
         username=request.username,
         email=request.email,
         description=request.description,
+        pool=request.pool,
         role=workspace.role,
         created_at=workspace.created_at,
     )
@@ -246,6 +263,44 @@ def key_created(made: MadeKey) -> schemas.KeyCreated:
 def key_list(keys: Sequence[ApiKey]) -> schemas.KeyList:
     """Keys."""
     return schemas.KeyList(items=[key_view(key) for key in keys])
+
+
+def pool_view(pool: Pool) -> schemas.PoolView:
+    """A pool."""
+    return schemas.PoolView(
+        name=pool.name,
+        description=pool.description,
+        nodes=[schemas.PoolNodeView(cluster=one.cluster, node=one.node) for one in pool.nodes],
+        created_by=pool.created_by,
+        created_at=pool.created_at,
+    )
+
+
+def pool_list(found: Sequence[Pool]) -> schemas.PoolList:
+    """Pools."""
+    return schemas.PoolList(items=[pool_view(pool) for pool in found])
+
+
+def quota_view(quota: Quota) -> schemas.QuotaView:
+    """A quota."""
+    return schemas.QuotaView(
+        namespace=quota.namespace,
+        workspace=quota.workspace,
+        limit=_amounts(quota.limit),
+        used=_amounts(quota.used),
+        description=quota.description,
+        set_by=quota.set_by,
+        set_at=quota.set_at,
+    )
+
+
+def quota_list(found: Sequence[Quota]) -> schemas.QuotaList:
+    """Quotas."""
+    return schemas.QuotaList(items=[quota_view(quota) for quota in found])
+
+
+def _amounts(amounts: Amounts) -> schemas.AmountsView:
+    return schemas.AmountsView(gpus=amounts.gpus, cpu_millis=amounts.cpu_millis, memory_mib=amounts.memory_mib)
 
 
 def price_view(price: Price) -> schemas.PriceView:

@@ -43,9 +43,17 @@ class Run:
     def _start(self, grant: Grant) -> None:
         claim = next(claim for claim in self.world.queue if claim.gpr_id == grant.gpr_id)
         self.started[grant.gpr_id] = self.world.now
-        until = self.world.now + timedelta(seconds=claim.duration_seconds)
-        fence = 100 + len(self.started)
-        lease = LeaseView(fence, claim.gpr_id, claim.gpr_name, claim.workspace, claim.exclusive, until, grant.gpus)
+        lasts = claim.duration_seconds
+        lease = LeaseView(
+            fence=100 + len(self.started),
+            gpr_id=claim.gpr_id,
+            gpr_name=claim.gpr_name,
+            workspace=claim.workspace,
+            exclusive=claim.exclusive,
+            until=None if lasts is None else self.world.now + timedelta(seconds=lasts),
+            gpus=grant.gpus,
+            uses=claim.uses,
+        )
         queue = tuple(other for other in self.world.queue if other is not claim)
         self.world = replace(self.world, leases=(*self.world.leases, lease), queue=queue)
 

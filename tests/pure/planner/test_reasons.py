@@ -4,7 +4,7 @@ import pytest
 
 from planner.plan import Forecast, plan
 from planner.reasons import ReasonCode
-from planner.snapshot import Claim, LeaseView, NodeView
+from planner.snapshot import Claim, LeaseView, Limit, NodeView
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
 
 CENTURY = 100 * 365 * 24 * HOUR
@@ -148,3 +148,42 @@ def test_a_workspace_held_without_a_known_end_gives_no_start() -> None:
 
 def test_every_code_is_lower_case_words() -> None:
     assert all(code.value.replace("_", "").isalpha() and code.value.islower() for code in ReasonCode)
+
+
+def test_a_pool_that_no_suitable_node_is_in_is_named_with_those_that_there_are() -> None:
+    gold = a_node("gold-1", pools=frozenset({"gold"}))
+    outside, inside, elsewhere = a_claim("a"), a_claim("b", pool="gold"), a_claim("c", pool="silver")
+    found = plan(a_snapshot(gold, outside, inside, elsewhere))
+    assert [grant.gpr_id for grant in found.grants] == ["b"]
+    reasons = {forecast.gpr_id: forecast.reason for forecast in found.forecasts}
+    assert reasons["a"].text == "every node that suits is in a pool, and it names none; there are gold"
+    assert reasons["c"].text == "no node that suits is in the pool silver; there are gold"
+    assert {reason.code for reason in reasons.values()} == {ReasonCode.NOT_IN_POOL}
+
+
+def test_a_quota_that_is_used_up_is_named_with_who_uses_it_and_until_when() -> None:
+    limit = Limit("q", 4, "the quota of namespace vision, 4 GPUs")
+    running = a_lease("run", gpus_of("node-1", 0, 1, 2), ends=595, uses=(("q", 3),))
+    waits, too_large = a_claim("w", gpus=2, uses=(("q", 2),)), a_claim("l", gpus=5, uses=(("q", 5),))
+    found = plan(a_snapshot(a_node(), running, waits, too_large, limits=(limit,)))
+    first, second = found.forecasts
+    assert (first.reason.code, second.reason.code) == (ReasonCode.QUOTA_BUSY, ReasonCode.LARGER_THAN_ITS_QUOTA)
+    assert first.reason.text == "waits for the quota of namespace vision, 4 GPUs: run holds it until 12:10 UTC"
+    assert second.reason.text == "asks for more than the quota of namespace vision, 4 GPUs"
+
+
+def test_what_waits_behind_a_claim_without_an_end_has_a_reason_and_no_time() -> None:
+    endless, after = a_claim("endless", gpus=8, duration_seconds=None), a_claim("after")
+    found = plan(a_snapshot(a_node(), endless, after))
+    assert [grant.gpr_id for grant in found.grants] == ["endless"]
+    (forecast,) = found.forecasts
+    assert forecast.starts_at is None
+    assert "held without a known end by endless" in forecast.reason.text
+
+
+def test_parts_that_may_share_a_node_are_counted_by_room_and_not_by_nodes() -> None:
+    sharing = a_claim("sharing", gpus=2, nodes=4, spread=False)
+    (grant,) = plan(a_snapshot(a_node(gpus=8), sharing)).grants
+    assert len(grant.gpus) == 8
+    (forecast,) = plan(a_snapshot(a_node(gpus=4), sharing)).forecasts
+    assert forecast.reason.text == "asks for 4 x 2 GPUs of one cluster; there is room for 2"

@@ -7,12 +7,14 @@ from collections import defaultdict
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
+from planner.snapshot import Claim, HeldGpu, LeaseView, Limit, NodeView, Snapshot
 from tests.builders_planner import NOON, at
 
 LAW = settings(max_examples=75, deadline=None)
 CLUSTERS = ("east", "west")
 MODELS = (("T4", "g4dn", 16), ("A100", "p4d", 40), ("A100", "p4de", 79))
+POOLS_OF_A_NODE = st.sampled_from([frozenset[str](), frozenset[str](), frozenset[str](), frozenset({"gold", "old"})])
+QUOTAS = st.sampled_from([(), (), (), ("q1",), ("q2",), ("q1", "q2")])
 WORKSPACES = st.sampled_from(["red", "green", "blue"])
 
 
@@ -36,6 +38,7 @@ def node_lists(draw: st.DrawFn) -> tuple[NodeView, ...]:
                 usable,
                 "" if usable else "not ready",
                 blocked,
+                draw(POOLS_OF_A_NODE),
             )
         )
     return tuple(nodes)
@@ -56,7 +59,14 @@ def lease_lists(
         moment = None if until is None else at(until)
         leases.append(
             LeaseView(
-                fence, f"lease-{fence}", f"run-{fence}", draw(WORKSPACES), draw(st.booleans()), moment, tuple(gpus)
+                fence,
+                f"lease-{fence}",
+                f"run-{fence}",
+                draw(WORKSPACES),
+                draw(st.booleans()),
+                moment,
+                tuple(gpus),
+                tuple((key, len(gpus)) for key in draw(QUOTAS)),
             )
         )
     return tuple(leases)
@@ -66,6 +76,7 @@ def lease_lists(
 def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
     back_off = draw(st.sampled_from([None, None, None, -1, 3, 8]))
     places = [(node.cluster, node.name) for node in nodes]
+    count, gpus = draw(st.sampled_from([1, 1, 1, 2, 3])), draw(st.sampled_from([1, 1, 1, 2, 2, 4, 0]))
     return Claim(
         gpr_id=f"gpr-{sequence}",
         gpr_name=f"gpr-{sequence}",
@@ -73,18 +84,22 @@ def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim
         exclusive=draw(st.booleans()),
         sequence=sequence,
         priority=draw(st.sampled_from([50, 150, 250])),
-        nodes=draw(st.sampled_from([1, 1, 1, 2, 3])),
-        gpus_per_node=draw(st.sampled_from([1, 1, 2, 4])),
-        duration_seconds=draw(st.sampled_from([1, 2, 5, 9])),
+        nodes=count,
+        gpus_per_node=gpus,
+        duration_seconds=draw(st.sampled_from([1, 2, 5, 9, 2, 5, 9, None])),
         clusters=draw(st.sampled_from([(), (), ("east",), ("west", "east"), ("moon", "west")])),
         shape=draw(st.sampled_from(["", "", "", "a100", "P4D"])),
         instance_type=draw(st.sampled_from(["", "", "", "p4de"])),
         memory_gib=draw(st.sampled_from([0, 0, 0, 16, 80])),
         not_before=None if back_off is None else at(back_off),
         excluded_nodes=draw(st.sampled_from([frozenset(), frozenset(), frozenset(places[:1])])),
+        pool=draw(st.sampled_from(["", "", "", "gold"])),
+        spread=draw(st.sampled_from([True, True, False])),
+        uses=tuple((key, count * gpus) for key in draw(QUOTAS)),
     )
 
 
+LIMITS = (Limit("q1", 4, "4 GPUs of one"), Limit("q2", 6, "6 GPUs of two"))
 ENDS = st.sampled_from([None, -30, -2, 0, 1, 2, 4, 7, 12])
 
 
@@ -93,4 +108,4 @@ def snapshots(draw: st.DrawFn, ends: st.SearchStrategy[int | None] = ENDS) -> Sn
     nodes = draw(node_lists())
     leases = draw(lease_lists(nodes, ends))
     queue = tuple(draw(claims(sequence, nodes)) for sequence in range(draw(st.integers(0, 10))))
-    return Snapshot(NOON, nodes, leases, queue, turnaround_seconds=draw(st.sampled_from([0, 1, 5])))
+    return Snapshot(NOON, nodes, leases, queue, LIMITS, turnaround_seconds=draw(st.sampled_from([0, 1, 5])))
