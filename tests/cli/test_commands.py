@@ -121,7 +121,7 @@ def test_a_workspace_that_could_not_be_made_ends_with_6() -> None:
 def test_a_gpr_is_asked_for_with_everything_that_was_said() -> None:
     script = Script().on("POST /berth/v1/gprs", a_gpr_document())
     script.on("GET /berth/v1/nodes", items(a_node_document(shape="NVIDIA-H100-80GB-HBM3")))
-    words = "gpr create train -w demo -d 1h30m --gpus 8 --nodes 2 --shape H100 --memory 80 --priority 250 --no-requeue"
+    words = "gpr create train -w demo -d 1h30m --gpus 8 --nodes 2 --shape H100 --memory 80 --priority 250 --no-requeue --pool p"
     result = berth(
         script, *words.split(), "--cluster", "worker-2", "--cluster", "worker-1", "--idempotency-key", "mine"
     )
@@ -138,6 +138,7 @@ def test_a_gpr_is_asked_for_with_everything_that_was_said() -> None:
         "memory_gib": 80,
         "priority": 250,
         "clusters": ["worker-2", "worker-1"],
+        "pool": "p",
         "requeue_on_failure": False,
     }
 
