@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,16 +28,23 @@ FAILURES = Counter("berth_activity_failures_total", "Steps that failed, by code.
 class EveryActivity(Interceptor):
     """Wraps each activity of a worker."""
 
+    def __init__(self, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+        self._heartbeat_seconds = heartbeat_seconds
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
         """Put ours before the SDK's own."""
-        return _EveryActivity(next)
+        return _EveryActivity(next, self._heartbeat_seconds)
 
 
 class _EveryActivity(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, heartbeat_seconds: float) -> None:  # noqa: A002 - the SDK's name
+        super().__init__(next)
+        self._heartbeat_seconds = heartbeat_seconds
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         info = activity.info()
         with structlog.contextvars.bound_contextvars(**_context(info)):
-            heart = asyncio.create_task(_beat())
+            heart = asyncio.create_task(_beat(self._heartbeat_seconds, in_thread=not iscoroutinefunction(input.fn)))
             started, outcome = time.perf_counter(), "failed"
             try:
                 result = await super().execute_activity(input)
@@ -64,11 +72,14 @@ def as_application_error(failure: BerthFailure) -> ApplicationError:
     )
 
 
-async def _beat() -> None:
+async def _beat(seconds: float, *, in_thread: bool) -> None:
     while True:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-        # from a thread: for a step that runs in one, the SDK waits here for this very loop
-        await asyncio.to_thread(activity.heartbeat)
+        await asyncio.sleep(seconds)
+        if in_thread:
+            # from a thread, too: for a step that runs in one, the SDK waits here for this very loop
+            await asyncio.to_thread(activity.heartbeat)
+        else:
+            activity.heartbeat()
 
 
 def _context(info: activity.Info) -> dict[str, str]:

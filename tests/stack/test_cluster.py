@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.stack.control_plane import COMPONENTS
+from cli.stack.control_plane import API_SERVER, COMPONENTS
 from cli.stack.nodes import GpuNode
 from cli.stack.testing import running_cluster
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cli.stack.cluster import Cluster
 
 PODS = "/api/v1/namespaces/default/pods"
+AUDIT_LIMITS = ("--audit-log-maxsize", "--audit-log-maxbackup")
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +126,58 @@ def test_other_users_have_only_the_rights_they_were_given(own_cluster: Cluster) 
     assert status_as(own_cluster, "ann", "/api/v1/nodes") == 403
 
 
+def audited(cluster: Cluster, resource: str, verb: str, subresource: str = "") -> list[dict[str, Any]]:
+    """Entries of the audit log about one kind of change."""
+    entries = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
+    wanted = {"resource": resource, **({"subresource": subresource} if subresource else {})}
+    return [each for each in entries if each["verb"] == verb and wanted.items() <= each["objectRef"].items()]
+
+
 def test_writes_are_audited_and_reads_are_not(own_cluster: Cluster) -> None:
     a_pod(own_cluster, "audited")
     verbs = {json.loads(line)["verb"] for line in own_cluster.audit_log.read_text().splitlines()}
     assert "create" in verbs
     assert not verbs & {"get", "list", "watch"}
+
+
+def test_the_audit_log_says_who_wrote_which_token_on_a_node(own_cluster: Cluster) -> None:
+    change = {"status": {"capacity": {"audit.berth.io/gpu": "2"}}}
+    patch(own_cluster, "/api/v1/nodes/gpu-1/status", change, "application/merge-patch+json")
+    entry = audited(own_cluster, "nodes", "patch", "status")[-1]
+    assert (entry["user"]["username"], entry["objectRef"]["name"]) == ("admin", "gpu-1")
+    assert entry["requestObject"] == change
+
+
+def test_the_audit_log_says_where_a_pod_was_bound_and_how_many_gpus_it_asked_for(own_cluster: Cluster) -> None:
+    a_pod(own_cluster, "bound")
+    eventually(lambda: phase(own_cluster, "bound") == "Running")
+    binding = audited(own_cluster, "pods", "create", "binding")[-1]
+    assert (binding["user"]["username"], binding["objectRef"]["name"]) == ("kube-scheduler", "bound")
+    assert binding["requestObject"]["target"]["name"].startswith("gpu-")
+    asked = next(each for each in audited(own_cluster, "pods", "create") if each.get("requestObject", {}).get("spec"))
+    assert asked["requestObject"]["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+
+
+def test_the_audit_log_shows_no_secret(own_cluster: Cluster) -> None:
+    body = {"metadata": {"name": "hidden"}, "stringData": {"password": "must-not-be-logged"}}
+    own_cluster.api.request("POST", "/api/v1/namespaces/default/secrets", body)
+    spec = {"spec": {"expirationSeconds": 600}}
+    answer = own_cluster.api.request("POST", "/api/v1/namespaces/default/serviceaccounts/default/token", spec)
+    assert audited(own_cluster, "secrets", "create")[-1]["objectRef"]["namespace"] == "default"
+    assert audited(own_cluster, "serviceaccounts", "create", "token")[-1]["user"]["username"] == "admin"
+    log = own_cluster.audit_log.read_text()
+    assert "must-not-be-logged" not in log
+    assert answer.json()["status"]["token"] not in log
+
+
+def test_nothing_that_is_said_all_the_time_fills_the_audit_log(own_cluster: Cluster) -> None:
+    entries = [json.loads(line) for line in own_cluster.audit_log.read_text().splitlines()]
+    chatter = [each for each in entries if each["user"]["username"] == "kwok" and each["verb"] != "delete"]
+    assert chatter == []
+    argv = own_cluster.plane.program(API_SERVER).argv
+    limits = {name: int(value) for name, _, value in (each.partition("=") for each in argv) if name in AUDIT_LIMITS}
+    megabytes = limits["--audit-log-maxsize"] * (1 + limits["--audit-log-maxbackup"])
+    assert megabytes <= 150
 
 
 def test_a_node_is_added_once_and_then_left_alone(own_cluster: Cluster) -> None:

@@ -79,7 +79,7 @@ def wage(installation: Installation, kills: Iterable[Kill], say: Callable[[str],
                 say(line)
     campaign.looks = dict(witness.looks)
     campaign.held_twice = [*witness.complaints, *double_grants(installation.tables.rows(EVENTS))]
-    campaign.lost = [*_lost(installation, population), *_unfinished(installation)]
+    campaign.lost = [*_lost(installation, population), *unfinished(installation)]
     population.move_out()
     campaign.left = [*workspace_namespaces(installation), *writes_beside_leases(installation), *_drift(installation)]
     return campaign
@@ -110,7 +110,7 @@ def _lost(installation: Installation, population: Population) -> list[str]:
     return [*missing, *twice, *failed]
 
 
-def _unfinished(installation: Installation) -> list[str]:
+def unfinished(installation: Installation) -> list[str]:
     """Lifecycles that Temporal's own list does not show as completed."""
     window, query = installation.window, "BerthKind = 'gpr' and ExecutionStatus != 'Completed'"
     try:

@@ -54,9 +54,10 @@ class Egs:
         self.login()
         return self._once(method, path, body, key)
 
-    def create_workspace(self, name: str, cluster: str) -> None:
+    def create_workspace(self, name: str, *clusters: str, key: str = "") -> None:
         """A slice workspace of one namespace that has its name."""
-        self.ask("POST", "/slice-workspace", {"workspaceName": name, "clusters": [cluster], "namespaces": [name]})
+        body = {"workspaceName": name, "clusters": list(clusters), "namespaces": [name]}
+        self.ask("POST", "/slice-workspace", body, key=key)
 
     def delete_workspace(self, name: str) -> None:
         """Begin to delete it."""
@@ -88,6 +89,18 @@ class Egs:
     def release_early(self, gpr_id: str) -> None:
         """End a provisioned GPR."""
         self.ask("PUT", "/gpr", {"gprId": gpr_id, "earlyRelease": True})
+
+    def set_priority(self, gpr_id: str, priority: int) -> None:
+        """Change the place of a queued GPR."""
+        self.ask("PUT", "/gpr", {"gprId": gpr_id, "priority": priority})
+
+    def delete_gpr(self, gpr_id: str) -> None:
+        """Withdraw a GPR that is not provisioned."""
+        self.ask("DELETE", "/gpr", {"gprId": gpr_id})
+
+    def create_key(self, name: str, **wish: str) -> str:
+        """Make an API key; its text."""
+        return str(self.ask("POST", "/api-key", {"name": name, **wish})["apiKey"])
 
     def inventory(self) -> list[Json]:
         """GPU nodes."""

@@ -1,0 +1,228 @@
+"""What must be true of a chronicle, rule by rule: each yields what breaks it, in words. Pure.
+
+Order is the order of the books, which is exact. Instants are those that Berth wrote: they say when a step began, not when
+it was committed, so times are compared only where one step must have seen the other's result.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from tests.system.stories import ENDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.system.stories import Chronicle, Lease
+
+LATE_MAX: Final = timedelta(seconds=2)
+"""From the end of a lease to the decision that it has expired, when nothing is away and the machine not overloaded."""
+RETURN_MAX: Final = timedelta(seconds=15)
+"""From the return of what was away until work goes on."""
+DECIDERS: Final = frozenset({"core", "temporal", "postgres"})
+"""The parts without which nobody can decide that a lease has expired."""
+CAUSES: Final = {
+    # cause: (from which phases, whether somebody must have asked)
+    "expired": ({True}, False),
+    "early_release": ({True}, True),
+    "cancelled": ({False}, True),
+    "workspace_deleted": ({True, False}, True),
+    "operator": ({True, False}, True),
+    "provisioning_failed": ({False}, False),
+}
+RESTS: Final = {
+    # (cause, whether it had been active): where it may come to rest
+    ("expired", True): {"expired"},
+    ("early_release", True): {"released"},
+    ("cancelled", False): {"cancelled"},
+    ("workspace_deleted", True): {"released"},
+    ("workspace_deleted", False): {"cancelled"},
+    ("operator", True): {"released"},
+    ("operator", False): {"cancelled"},
+    ("provisioning_failed", False): {"queued", "failed"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Something was killed, and back at the end of it. `part` as the stack names it."""
+
+    part: str
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outages:
+    """All of them: they excuse lateness, and nothing else. `late_max`: what is not late yet, when nothing was away."""
+
+    outages: Sequence[Outage] = ()
+    late_max: timedelta = LATE_MAX
+
+    def latest(self, due: datetime) -> datetime:
+        """By when something that was due must have been done."""
+        limit = due + self.late_max
+        deciding = [outage for outage in self.outages if outage.part in DECIDERS]
+        for outage in sorted(deciding, key=lambda one: one.began):
+            if outage.began <= limit and outage.ended + RETURN_MAX > limit:
+                limit = outage.ended + RETURN_MAX
+        return limit
+
+    def blind(self, cluster: str, begin: datetime, end: datetime) -> bool:
+        """Whether the cluster's audit log may lack a write of that time: one that was done, and killed before it was noted."""
+        return any(
+            outage.began <= end and outage.ended >= begin
+            for outage in self.outages
+            if outage.part in {f"{cluster}.kube-apiserver", f"{cluster}.etcd"}
+        )
+
+
+def only_legal_moves(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    """Phases only along allowed edges, nothing after an end, everything under the lease that is its own."""
+    yield from chronicle.nonsense
+
+
+def every_gpr_ends_once(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for story in chronicle.stories.values():
+        ends = [state.phase for state in story.states if state.phase in ENDS]
+        if len(ends) != 1 or story.phase not in ENDS:
+            yield f"{story.gpr_id[:8]} ended {len(ends)} times and is {story.phase}"
+
+
+def every_lease_is_closed(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        if lease.rested_at is None:
+            yield f"{lease} was granted at {lease.granted_at:%H:%M:%S} and never came to rest"
+
+
+def a_gpu_has_one_holder(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    """In the order of the books; GPUs of a stuck node stay held, whoever closes the lease."""
+    for gpu, leases in _by_gpu(chronicle).items():
+        for earlier, later in pairwise(leases):
+            if not earlier.numbers.get("rested", later.numbers["granted"]) < later.numbers["granted"]:
+                yield f"{_name(gpu)} went to {later} while {earlier} held it"
+            elif gpu[1] in earlier.stuck and not _was_lifted(chronicle, gpu, earlier, later):
+                yield f"{_name(gpu)} went to {later} though it was stuck when {earlier} was closed"
+
+
+def holders_follow_one_another_in_time(chronicle: Chronicle, outages: Outages) -> Iterator[str]:
+    for gpu, leases in _by_gpu(chronicle).items():
+        for earlier, later in pairwise(leases):
+            rested = earlier.rested_at or later.granted_at
+            # a pass is given its time when it is ordered, and may have waited for a part that was away
+            if later.granted_at < rested - LATE_MAX and rested > outages.latest(later.granted_at):
+                yield f"{_name(gpu)}: {later} counts from {rested - later.granted_at} before the rest of {earlier}"
+
+
+def fences_grow(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for gpu, leases in _by_gpu(chronicle).items():
+        for earlier, later in pairwise(leases):
+            if later.fence <= earlier.fence:
+                yield f"{_name(gpu)}: fence {later.fence} came after fence {earlier.fence}"
+
+
+def an_exclusive_workspace_has_one_lease(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    holding: dict[str, list[Lease]] = defaultdict(list)
+    for lease in chronicle.leases.values():
+        if lease.is_exclusive:
+            holding[lease.workspace_id].append(lease)
+    for workspace, leases in holding.items():
+        for earlier, later in pairwise(leases):
+            if not earlier.numbers.get("rested", later.numbers["granted"]) < later.numbers["granted"]:
+                yield f"workspace {workspace[:8]} got {later} while it held {earlier}"
+
+
+def grants_are_what_was_asked(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        wanted = [lease.wish["gpus_per_node"]] * lease.wish["nodes"]
+        if sorted(lease.nodes.values()) != wanted or len(set(lease.gpus)) != len(lease.gpus):
+            yield f"{lease} holds {lease.gpus}, asked for were {wanted}"
+
+
+def no_lease_in_a_workspace_that_goes(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        gone = chronicle.leaving.get(lease.workspace_id)
+        if gone is not None and lease.numbers.get("rested", gone + 1) > gone:
+            yield f"{lease} was open when its workspace {lease.workspace_id[:8]} began to go"
+
+
+def a_lease_lasts_as_long_as_asked(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        if lease.activated_at is not None:
+            wanted = lease.activated_at + timedelta(seconds=lease.wish["duration_seconds"])
+            if lease.ends[0] != wanted:
+                yield f"{lease} ends at {lease.ends[0]}, by its duration it would at {wanted}"
+
+
+def nothing_ends_before_its_end_without_cause(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        if lease.releasing_at is None:
+            continue
+        phases, asked = CAUSES.get(lease.cause, (set(), False))
+        if (lease.activated_at is not None) not in phases:
+            state = "active" if lease.activated_at else "provisioning"
+            yield f"{lease} was ended by {lease.cause or 'nothing'!r} while {state}"
+        elif asked != bool(lease.actor):
+            yield f"{lease} was ended by {lease.cause!r}, asked for by {lease.actor or 'nobody'!r}"
+        elif lease.cause == "expired" and lease.releasing_at < lease.ends[-1]:
+            yield f"{lease} expired {lease.ends[-1] - lease.releasing_at} before its end"
+        elif lease.cause == "provisioning_failed" and not lease.failure:
+            yield f"{lease} failed for no reason"
+    for event in chronicle.cancellations:
+        if event["detail"]["cause"] not in {"cancelled", "workspace_deleted", "operator"} or not event["actor"]:
+            yield f"{event['gpr_id'][:8]} was taken out of the queue by {event['actor'] or 'nobody'!r}: {event['detail']}"
+
+
+def what_ends_in_time_ends_at_its_end(chronicle: Chronicle, outages: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        over = lease.releasing_at
+        if lease.ends and over is not None and over > outages.latest(lease.ends[-1]):
+            yield f"{lease} was ended {over - lease.ends[-1]} after its end"
+
+
+def leases_rest_as_their_cause_says(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        rests = RESTS.get((lease.cause, lease.activated_at is not None), set())
+        if lease.rested_at is not None and lease.rest not in rests:
+            yield f"{lease} was ended by {lease.cause!r} and came to rest as {lease.rest}"
+
+
+BOOK_RULES: Final = (
+    only_legal_moves,
+    every_gpr_ends_once,
+    every_lease_is_closed,
+    a_gpu_has_one_holder,
+    holders_follow_one_another_in_time,
+    fences_grow,
+    an_exclusive_workspace_has_one_lease,
+    grants_are_what_was_asked,
+    no_lease_in_a_workspace_that_goes,
+    a_lease_lasts_as_long_as_asked,
+    nothing_ends_before_its_end_without_cause,
+    what_ends_in_time_ends_at_its_end,
+    leases_rest_as_their_cause_says,
+)
+
+
+def _by_gpu(chronicle: Chronicle) -> dict[tuple[str, str, int], list[Lease]]:
+    """Who held each GPU, in the order of the books."""
+    held: dict[tuple[str, str, int], list[Lease]] = defaultdict(list)
+    for lease in chronicle.leases.values():
+        for node, ordinal in lease.gpus:
+            held[lease.cluster, node, ordinal].append(lease)
+    return held
+
+
+def _was_lifted(chronicle: Chronicle, gpu: tuple[str, str, int], earlier: Lease, later: Lease) -> bool:
+    """Whether the node was seen to be free between two leases."""
+    between = range(earlier.numbers["rested"], later.numbers["granted"])
+    return any(number in between for number in chronicle.lifted.get(gpu[:2], ()))
+
+
+def _name(gpu: tuple[str, str, int]) -> str:
+    cluster, node, ordinal = gpu
+    return f"GPU {ordinal} of {cluster}/{node}"
