@@ -5,10 +5,12 @@ Patterns that the domain checks with a better sentence are only documented here.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from domain.identifiers import GPR_NAME_LENGTH_MAX, NAME_LENGTH_MAX
 from domain.priority import PRIORITY_MAX
@@ -18,6 +20,7 @@ NAMES_MAX: Final = 64
 _NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _UNITS: Final = r"([0-9]{1,2}d)?([0-9]{1,3}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"
+_AMOUNT: Final = r"^[0-9]{1,8}(\.[0-9]{1,4})?$"
 _DURATION: Final = rf"^(?=[0-9smhd]*[1-9]){_UNITS}"
 
 
@@ -30,6 +33,13 @@ def _without_nul(text: str) -> str:
 def _whole(value: Any) -> Any:
     """JSON knows one kind of number: 3.0 is the integer 3."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _amount(text: Any) -> Any:
+    """Text, because JSON's numbers are no money; and plain, because a decimal has many spellings."""
+    if not isinstance(text, str) or not re.fullmatch(_AMOUNT, text):
+        raise ValueError("must be an amount as a string, as in '2.50': at most 8 digits, and 4 behind the point")
+    return text
 
 
 def _documented(pattern: str, length_max: int) -> Any:
@@ -50,6 +60,7 @@ Duration = Annotated[Word, _documented(_DURATION, 253)]
 DurationOrNone = Annotated[Text, _documented(f"^{_UNITS}", 500)]
 
 Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+Amount = Annotated[Decimal, BeforeValidator(_amount), WithJsonSchema({"type": "string", "pattern": _AMOUNT})]
 Flag = Annotated[bool, Field(strict=True)]
 Nodes = Annotated[int, Field(strict=True, ge=1, le=4096), BeforeValidator(_whole)]
 GpusPerNode = Annotated[int, Field(strict=True, ge=1, le=64), BeforeValidator(_whole)]

@@ -120,8 +120,8 @@ class Tokens:
             raise Unauthenticated from error
 
     async def jwks(self) -> dict[str, Any]:
-        """The public keys, so that others can verify our tokens."""
-        keys = await self._current(self._clock() - RELOAD_AFTER)
+        """The public keys, so that others can verify our tokens, also those that another process has just begun to sign."""
+        keys = await self._current(self._clock() - RELOAD_UNKNOWN_AFTER)
         return {
             "keys": [
                 {**json.loads(RSAAlgorithm.to_jwk(public_key)), "kid": kid, "use": "sig", "alg": "RS256"}

@@ -6,10 +6,12 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
-from domain.gpr import Phase
+from domain.gpr import EndCause, Phase
+from ledger import gprs, lifecycle
 from tests.api.api_kit import a_gpr_body
 
 if TYPE_CHECKING:
@@ -412,6 +414,18 @@ async def test_what_is_not_provisioned_cannot_be_released_early(api: TheApi, pha
     assert (await api.call("GET", f"/berth/v1/gprs/{gpr}", me)).json()["phase"] == phase
 
 
+async def test_a_lease_that_is_expiring_at_this_moment_is_over_and_not_released_early(api: TheApi) -> None:
+    me = await api.someone()
+    gpr = await api.gpr(me, await api.workspace(me), Phase.ACTIVE)
+    async with api.ledger.transaction() as connection:
+        gpr_id = await gprs.id_of_external(connection, gpr)
+        assert gpr_id
+        await lifecycle.begin_release(connection, gpr_id, EndCause.EXPIRED, api.clock())
+    answer = await api.call("PUT", PATH, me, json={"gprId": gpr, "earlyRelease": True})
+    assert answer.status_code == 500
+    assert sentence(answer) == "Cannot update early release of GPR in Complete state"
+
+
 # --- deleted ----------------------------------------------------------------------------------------------------------
 
 
@@ -453,6 +467,30 @@ async def test_what_was_provisioned_cannot_be_deleted(api: TheApi, phase: Phase,
     assert (answer.status_code, body["message"], body["error"]["message"]) == (500, "Cannot delete", "UNKNOWN")
     assert sentence(answer) == f"Cannot delete GPR in {state} state"
     assert (await api.call("GET", f"/berth/v1/gprs/{gpr}", me)).json()["phase"] == phase
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/api/v1/gpr"), ("POST", "/berth/v1/gprs/{gpr}/release")])
+async def test_what_is_withdrawn_while_its_provisioning_fails_does_not_come_back(
+    api: TheApi, method: str, path: str
+) -> None:
+    me = await api.someone()
+    gpr = await api.gpr(me, await api.workspace(me), Phase.PROVISIONING)
+    view = (await api.call("GET", f"/berth/v1/gprs/{gpr}", me)).json()
+    gpr_id, fence = UUID(view["id"]), view["lease"]["fence"]
+    async with api.ledger.transaction() as connection:
+        await lifecycle.provisioning_failed(connection, gpr_id, fence, "no tokens", [], api.clock())
+    for _ in range(2):
+        answer = await api.call(method, path.format(gpr=gpr), me, json={"gprId": gpr})
+        assert answer.status_code == 200
+    assert await api.come_to_rest(gpr_id) is Phase.CANCELLED
+
+
+async def test_what_went_with_its_workspace_is_deleted_already(api: TheApi) -> None:
+    me = await api.someone()
+    workspace = await api.workspace(me)
+    gpr = await api.gpr(me, workspace)
+    await api.call("DELETE", "/api/v1/slice-workspace", me, json={"workspaceName": workspace})
+    assert (await api.call("DELETE", PATH, me, json={"gprId": gpr})).status_code == 200
 
 
 async def test_withdrawing_and_changing_at_the_same_moment_have_one_outcome(api: TheApi) -> None:

@@ -53,6 +53,43 @@ async def test_a_field_that_is_not_valid_is_named(api: TheApi, changes: dict[str
     assert [one["field"] for one in error["details"]["fields"]] == [field]
 
 
+@pytest.mark.parametrize("body", [b"null", b"[]", b"7", b'""', b"false"])
+async def test_a_change_that_is_no_object_is_refused_and_without_a_body_nothing_changes(
+    api: TheApi, body: bytes
+) -> None:
+    me = await api.someone()
+    view = await submitted(api, me, await api.workspace(me))
+    path = f"/berth/v1/gprs/{view['id']}"
+    assert (await api.call("PATCH", path, me, content=body)).status_code == 422
+    assert (await api.call("PATCH", path, me)).json()["version"] == view["version"]
+
+
+async def test_what_names_things_that_are_not_there_is_refused(api: TheApi) -> None:
+    me, name = await api.someone(administrator=True), f"ws-{uuid4().hex[:8]}"
+    workspace = await api.workspace(me)
+    gpr = {"workspace": workspace, "name": "n", "duration": "1h", "clusters": ["worker-9"]}
+    foreign = {"name": name, "clusters": ["worker-9"], "namespaces": [name]}
+    kept = {"name": name, "clusters": ["worker-1"], "namespaces": ["kube-system"]}
+    answers = [
+        await api.call("POST", "/berth/v1/gprs", me, json=gpr),
+        await api.call("POST", "/berth/v1/workspaces", me, json=foreign),
+        await api.call("POST", "/berth/v1/workspaces", me, json=kept),
+        await api.call("GET", f"/berth/v1/workspaces/{workspace}/kubeconfig?cluster=worker-2", me),
+        await api.call("PUT", "/berth/v1/prices", me, json={"shape": "B9000", "per_gpu_hour": "1"}),
+    ]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [
+        (422, "invalid_request")
+    ] * 5
+
+
+async def test_a_workspace_is_addressed_by_its_name_and_not_by_its_id(api: TheApi) -> None:
+    me = await api.someone()
+    name = await api.workspace(me)
+    view = (await api.call("GET", f"/berth/v1/workspaces/{name}", me)).json()
+    for method, path in [("GET", ""), ("GET", "/kubeconfig"), ("DELETE", "")]:
+        assert (await api.call(method, f"/berth/v1/workspaces/{view['id']}{path}", me)).status_code == 404
+
+
 async def test_a_gpr_is_found_by_either_id(api: TheApi) -> None:
     me = await api.someone()
     view = await submitted(api, me, await api.workspace(me))
