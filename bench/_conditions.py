@@ -30,11 +30,15 @@ def load_average() -> str:
 
 
 def arguments(description: str | None, **sizes: int) -> argparse.Namespace:
-    """The command line: `--json FILE`, and an option for each size."""
+    """The command line: `--json FILE`, an option for each size, and a flag for each that is False."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, default=None, help="keep the figures in this file")
     for name, size in sizes.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=size, help=f"{size} by default")
+        option = f"--{name.replace('_', '-')}"
+        if size is False:
+            parser.add_argument(option, action="store_true")
+        else:
+            parser.add_argument(option, type=int, default=size, help=f"{size} by default")
     return parser.parse_args()
 
 

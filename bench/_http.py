@@ -17,7 +17,11 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """An answer that is no success."""
+    """An answer that is no success, or none at all: then the status is 0."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Caller:
@@ -25,6 +29,7 @@ class Caller:
 
     def __init__(self, url: str, token: str = "") -> None:
         self.token = token
+        self.url = url
         self._address = urlsplit(url)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -34,22 +39,31 @@ class Caller:
 
     async def ask(self, method: str, path: str, body: Json | None = None) -> Json:
         """The decoded answer, once it is whole."""
-        reader, writer = await self._connected()
-        writer.write(self._request(method, path, body))
-        answer = _Answer()
-        while not answer.is_whole:
-            if not (part := await reader.read(CHUNK)):
-                raise Refused(f"{method} {path}: the connection was closed")
-            answer.parser.feed_data(part)
-        if answer.parser.get_status_code() >= 400:
-            raise Refused(f"{method} {path}: {answer.parser.get_status_code()} {answer.body.decode()}")
-        decoded: Json = json.loads(answer.body)
+        decoded: Json = json.loads(await self.fetch(method, path, body))
         return decoded
+
+    async def fetch(self, method: str, path: str, body: Json | None = None) -> bytes:
+        """The answer's content as it came: to decode a long list costs as much as to make it."""
+        answer = _Answer()
+        try:
+            reader, writer = await self._connected()
+            writer.write(self._request(method, path, body))
+            while not answer.is_whole:
+                if not (part := await reader.read(CHUNK)):
+                    raise Refused("the connection was closed")
+                answer.parser.feed_data(part)
+        finally:
+            if not answer.is_whole:  # what is still to come must not be taken for the next answer
+                self.close()
+        if (status := answer.parser.get_status_code()) >= 400:
+            raise Refused(f"{method} {path}: {status} {answer.body.decode()}", status)
+        return answer.body
 
     def close(self) -> None:
         """Let go of the connection."""
         if self._streams is not None:
             self._streams[1].close()
+            self._streams = None
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The open connection, or a new one where the server let go of one that was idle."""

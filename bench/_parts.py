@@ -37,7 +37,7 @@ async def migrated(postgres: Postgres) -> AsyncIterator[Ledger]:
 
 
 def start_api(roster: Roster, name: str, database_url: str, temporal_address: str) -> str:
-    """An API process of its own; its URL. It is stopped with the roster."""
+    """An API process of its own, which answers as often as it is asked; its URL. It is stopped with the roster."""
     port = free_anywhere(1)[0]
     environment = {
         "DATABASE_URL": database_url,
@@ -45,6 +45,7 @@ def start_api(roster: Roster, name: str, database_url: str, temporal_address: st
         "BERTH_API_HOST": LOOPBACK,
         "BERTH_API_PORT": str(port),
         "BERTH_LOG_FORMAT": "json",
+        "BERTH_API_REQUESTS_PER_KEY": "",
     }
     processes = OwnProcesses((), {API: port}, environment, roster.folder / "log")
     roster.start(replace(processes.program(API), name=name))

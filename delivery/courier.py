@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 SEND_SECONDS_MAX = 5.0
 BATCH_MAX = 200
+SENDING_MAX = 32
+"""Messages on their way at once, so that the time of each is not spent waiting behind the others."""
 GRACE_SECONDS = 0.25
 """How long a fresh row is left to the process that wrote it before the relay takes it."""
 GATHER_SECONDS = 0.003
@@ -54,6 +56,7 @@ class Courier:
     def __init__(self, ledger: Ledger, temporal: TemporalDoor) -> None:
         self._ledger = ledger
         self._temporal = temporal
+        self._sending = asyncio.Semaphore(SENDING_MAX)
         self._waiting: list[int] = []
         self._round: asyncio.Task[None] | None = None
 
@@ -104,7 +107,7 @@ class Courier:
 
     async def _try_send(self, client: Client, message: OutboxMessage) -> str | None:
         try:
-            async with asyncio.timeout(SEND_SECONDS_MAX):
+            async with self._sending, asyncio.timeout(SEND_SECONDS_MAX):
                 await send(client, message)
         except (RPCError, TimeoutError, TemporalUnavailable) as error:
             return f"{type(error).__name__}: {error}"

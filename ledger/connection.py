@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Row = asyncpg.Record
 
-ACQUIRE_SECONDS_MAX = 5.0
+CONNECT_SECONDS_MAX = 5.0
+TURN_SECONDS_MAX = 15.0
+"""How long a caller waits for its turn at a connection. Many at once are served one after the other, not refused."""
 STATEMENT_SECONDS_MAX = 15.0
 
 LOST_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -68,7 +70,7 @@ class Ledger:
         """A connection for single reads, without the round trips of a transaction."""
         try:
             pool = await self._opened()
-            async with pool.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
+            async with pool.acquire(timeout=TURN_SECONDS_MAX) as connection:
                 yield connection
         except LOST_RACE as error:
             raise LedgerUnavailable(f"the ledger chose another transaction first; try again: {error}") from error
@@ -89,8 +91,9 @@ class Ledger:
                     min_size=1,
                     max_size=self._connections_max,
                     command_timeout=STATEMENT_SECONDS_MAX,
-                    timeout=ACQUIRE_SECONDS_MAX,
+                    timeout=CONNECT_SECONDS_MAX,
                     init=_prepare,
+                    reset=_keep,
                 )
             return self._pool
 
@@ -98,3 +101,10 @@ class Ledger:
 async def _prepare(connection: Connection) -> None:
     """JSON columns hold Python values."""
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def _keep(_connection: Connection) -> None:
+    """A connection goes back as it is, without the driver's round trip: nothing here changes a session's state.
+
+    Locks are those of transactions, and one that is still open is rolled back by the pool all the same.
+    """

@@ -36,11 +36,13 @@ class Backlog:
 
 async def put(connection: Connection, message: OutboxMessage) -> int:
     """Write a message; the row's id."""
-    standing = None if message.standing is None else _standing_out(message.standing)
-    row_id = await connection.fetchval(
-        _SQL["put"], message.workflow_id, message.workflow_type, message.argument, message.signal, standing
-    )
-    return int(row_id)
+    return int(await connection.fetchval(_SQL["put"], *_columns(message)))
+
+
+async def put_all(connection: Connection, messages: Sequence[OutboxMessage]) -> list[int]:
+    """Write messages; their rows' ids."""
+    columns = zip(*(_columns(message) for message in messages), strict=True)
+    return [row["id"] for row in await connection.fetch(_SQL["put_all"], *columns)]
 
 
 async def claim(connection: Connection, ids: Sequence[int]) -> list[StoredMessage]:
@@ -75,6 +77,11 @@ async def forget_delivered(ledger: Ledger) -> None:
     """Drop what was delivered more than a week ago."""
     async with ledger.transaction() as connection:
         await connection.execute(_SQL["forget_delivered"])
+
+
+def _columns(message: OutboxMessage) -> tuple[object, ...]:
+    standing = None if message.standing is None else _standing_out(message.standing)
+    return message.workflow_id, message.workflow_type, message.argument, message.signal, standing
 
 
 def _stored(row: Row) -> StoredMessage:
