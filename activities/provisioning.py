@@ -7,7 +7,6 @@ from clusters.capacity import read_tokens, write_tokens
 from clusters.connection import ClusterConnection
 from clusters.precheck import unfit_nodes
 from domain.failures import NodeUnfit, NotReadyYet
-from domain.identifiers import token_key
 from domain.messages import Standing
 from workflows.signatures import Provisioning
 
@@ -20,14 +19,14 @@ class ClusterProvisioning(Provisioning):
 
     @activity.defn(name="precheck_nodes")
     def precheck_nodes(self, standing: Standing) -> None:
-        unfit = unfit_nodes(self._cluster, token_key(standing.tenant), _counts(standing))
+        unfit = unfit_nodes(self._cluster, standing.token, _counts(standing))
         if unfit:
             why = "; ".join(f"node {node}: {trouble}" for node, trouble in unfit.items())
             raise NodeUnfit(why, nodes=list(unfit))
 
     @activity.defn(name="write_tokens")
     def write_tokens(self, standing: Standing) -> None:
-        key = token_key(standing.tenant)
+        key = standing.token
         wanted = _counts(standing)
         write_tokens(self._cluster, key, wanted)
         if (seen := read_tokens(self._cluster, key, list(wanted))) != wanted:

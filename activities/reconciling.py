@@ -17,8 +17,8 @@ from delivery.temporal import TemporalDoor
 from domain.failures import NodeUnfit
 from domain.gpr import Phase
 from domain.hardware import ObservedNode
-from domain.identifiers import SCHEDULING_DOMAIN, gpr_workflow_id, token_key, workspace_workflow_id
-from domain.messages import OutboxMessage, kick_arbiter, start_gpr, start_workspace
+from domain.identifiers import SCHEDULING_DOMAIN, workspace_workflow_id
+from domain.messages import OutboxMessage, kick_arbiter, start_workspace
 from ledger import arbitration, events, gprs, idempotency, inventory, leases, outbox, quotas, workspaces
 from ledger.connection import Ledger
 from ledger.leases import OpenLease
@@ -69,7 +69,7 @@ class RealClusterReconciling(ClusterReconciling):
         for lease in held:
             if lease.phase is not Phase.ACTIVE:
                 continue
-            key = token_key(lease.tenant)
+            key = lease.token
             for node, count in _counts(lease).items():
                 if node in observed and observed[node].tokens.get(key) != count and self._rewritten(key, node, count):
                     mended.append(f"wrote {count} missing token(s) of {lease.gpr_name} on {node}")
@@ -94,7 +94,7 @@ class RealClusterReconciling(ClusterReconciling):
         async with self._ledger.transaction() as connection:
             await arbitration.lock(connection, SCHEDULING_DOMAIN)
             held = await leases.open_leases(connection, self._cluster.name)
-            left_over = sorted(seen - {(token_key(lease.tenant), node) for lease in held for node in _counts(lease)})
+            left_over = sorted(seen - {(lease.token, node) for lease in held for node in _counts(lease)})
             for key, node in left_over:
                 await asyncio.to_thread(remove_tokens, self._cluster, key, [node])
         return [f"took tokens {key} off {node}: no open lease stands behind them" for key, node in left_over]
@@ -105,7 +105,7 @@ class RealClusterReconciling(ClusterReconciling):
             left = await leases.left_behind(connection, self._cluster.name)
         mended = []
         for part in left:
-            holders = await asyncio.to_thread(gpu_holders, self._cluster, token_key(part.tenant), [part.node])
+            holders = await asyncio.to_thread(gpu_holders, self._cluster, part.token, [part.node])
             if holders:
                 continue
             await asyncio.to_thread(lift_quarantine, self._cluster, [part.node])
@@ -164,16 +164,16 @@ class RealLedgerReconciling(LedgerReconciling):
         """Read Temporal first: what starts between the two reads then counts as running, or is started again, which is harmless."""
         running = await self._running()
         async with self._ledger.reading() as connection:
-            gpr_ids = await gprs.unfinished(connection)
+            starts = await gprs.unfinished(connection)
             workspace_ids = await workspaces.unfinished(connection)
         return [
-            *(start_gpr(gpr_id) for gpr_id in gpr_ids if gpr_workflow_id(gpr_id) not in running),
+            *(start for start in starts if start.workflow_id not in running),
             *(start_workspace(found) for found in workspace_ids if workspace_workflow_id(found) not in running),
         ]
 
     async def _running(self) -> set[str]:
         client = await self._temporal.client()
-        query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Workspace')"
+        query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Job', 'Workspace')"
         return {workflow.id async for workflow in client.list_workflows(query, page_size=1000)}
 
 

@@ -13,7 +13,6 @@ from clusters.capacity import remove_tokens
 from clusters.connection import ClusterConnection
 from clusters.suspension import suspend_workloads
 from clusters.teardown import delete_gpu_pods, gpu_holders, quarantine_nodes
-from domain.identifiers import token_key
 from domain.messages import Standing
 from workflows.signatures import QuarantineOrder, StuckNode, Teardown
 
@@ -32,19 +31,19 @@ class ClusterTeardown(Teardown):
 
     @activity.defn(name="fence_lease")
     def fence_lease(self, standing: Standing) -> None:
-        remove_tokens(self._cluster, token_key(standing.tenant), _nodes(standing))
+        remove_tokens(self._cluster, standing.token, _nodes(standing))
         for namespace in standing.namespaces[:1]:
             revoke_anchor(self._cluster, namespace, standing.fence)
 
     @activity.defn(name="clear_pods")
     def clear_pods(self, standing: Standing) -> None:
-        key = token_key(standing.tenant)
+        key = standing.token
         suspend_workloads(self._cluster, key, standing.namespaces)
         delete_gpu_pods(self._cluster, key, _nodes(standing), POD_GRACE_SECONDS)
 
     @activity.defn(name="await_free")
     def await_free(self, standing: Standing) -> list[StuckNode]:
-        key, nodes = token_key(standing.tenant), _nodes(standing)
+        key, nodes = standing.token, _nodes(standing)
         give_up_at = time.monotonic() + self._patience_seconds
         looks = 0
         while holders := gpu_holders(self._cluster, key, nodes):
@@ -63,7 +62,7 @@ class ClusterTeardown(Teardown):
 
     @activity.defn(name="take_tokens")
     def take_tokens(self, standing: Standing) -> None:
-        remove_tokens(self._cluster, token_key(standing.tenant), _nodes(standing))
+        remove_tokens(self._cluster, standing.token, _nodes(standing))
 
 
 def _nodes(standing: Standing) -> list[str]:

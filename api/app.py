@@ -15,13 +15,15 @@ from api.auth.tokens import Tokens
 from api.backends import Backends
 from api.dialect import Dialect
 from api.dialects.egs.routes import EGS
+from api.dialects.gpuctl.routes import GPUCTL
 from api.dialects.native.routes import NATIVE
 from api.edge import REQUEST_ID_HEADER, Edge
 from api.metrics import Metrics
 from api.open_routes import OPEN, serve_documents
 from api.operations.health import Checkup
 
-DIALECTS: Final = (EGS, NATIVE)
+DIALECTS: Final = (GPUCTL, EGS, NATIVE)
+"""In this order they are asked whose a path is: GPUCTL claims some of the paths under EGS's prefix."""
 CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_HEADERS: Final = ("authorization", "content-type", "idempotency-key", REQUEST_ID_HEADER)
 

@@ -18,7 +18,10 @@ METHOD_ORDER: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to speak to Berth. Everything under `prefix` is its own, unknown paths included."""
+    """One way to speak to Berth.
+
+    Everything under `prefix` is its own, unknown paths included; with `segments`, only what goes on with one of them.
+    """
 
     name: str
     title: str
@@ -29,10 +32,15 @@ class Dialect:
     """Bodies that clients send; routes read them themselves, so OpenAPI is told of them here."""
     open_paths: frozenset[str] = frozenset()
     """Paths that need no login. Anywhere else under the prefix a stranger learns nothing, not even what exists."""
+    segments: frozenset[str] = frozenset()
+    """For dialects that share a prefix: the words behind it that are this one's."""
 
     def claims(self, path: str) -> bool:
         """Whether this path is this dialect's."""
-        return path == self.prefix or path.startswith(f"{self.prefix}/")
+        if path != self.prefix and not path.startswith(f"{self.prefix}/"):
+            return False
+        first = path.removeprefix(self.prefix).removeprefix("/").partition("/")[0]
+        return not self.segments or first in self.segments
 
     def needs_login(self, path: str) -> bool:
         """Whether a stranger must be turned away before anything is said about this path."""

@@ -97,6 +97,8 @@ def _lease(lease: OpenLease, limits: Limits, now: datetime) -> LeaseView:
 
 def _expected_end(lease: OpenLease, now: datetime) -> datetime | None:
     if lease.phase is Phase.PROVISIONING:
+        if lease.duration_seconds is None:
+            return None
         return now + timedelta(seconds=PROVISIONING_SECONDS_EXPECTED + lease.duration_seconds)
     return lease.end_at if lease.phase is Phase.ACTIVE else now
 

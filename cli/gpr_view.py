@@ -125,7 +125,8 @@ def _ending(gpr: Gpr, now: datetime) -> str:
 def _facts(gpr: Gpr, now: datetime) -> Iterable[tuple[str, str]]:
     yield "id", f"{gpr.id}  ({gpr.external_id})"
     yield "workspace", gpr.workspace
-    yield "wants", f"{wish(gpr)} for {span(gpr.duration_seconds)}{_limits(gpr)}"
+    lasts = "until it ends" if gpr.duration_seconds is None else f"for {span(gpr.duration_seconds)}"
+    yield "wants", f"{wish(gpr)} {lasts}{_limits(gpr)}"
     yield "priority", f"{gpr.priority} ({gpr.band})"
     yield "submitted", f"{moment(gpr.submitted_at, now)} by {gpr.submitted_by}"
     yield "outlook", outlook(gpr, now)

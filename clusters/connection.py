@@ -38,6 +38,8 @@ _NO_QUERY: Final[Query] = MappingProxyType({})
 _UNUSABLE = (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError)
 """What the library raises for a kubeconfig that is none; it checks little before it reads."""
 _JSON = "application/json"
+_ACCEPTED = f"{_JSON}, */*"
+"""A log is text."""
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -109,6 +111,22 @@ class ClusterConnection:
             options["gracePeriodSeconds"] = grace_seconds
         self._call("DELETE", path, body=options)
 
+    def text(self, path: str, **query: str) -> str:
+        """Read what is no object: the log of a pod."""
+        return self._read(self._send("GET", path, query)).decode(errors="replace")
+
+    def text_lines(self, path: str, silence_seconds: float, **query: str) -> Iterator[str]:
+        """Lines as they come, until the server or a silence ends them."""
+        response = self._send("GET", path, query, read_seconds=silence_seconds).response
+        try:
+            yield from _lines(response.stream(amt=None, decode_content=True))
+        except urllib3.exceptions.ReadTimeoutError:
+            return
+        except urllib3.exceptions.HTTPError as problem:
+            raise unreachable(self.name, problem) from problem
+        finally:
+            response.close()
+
     def lines(self, path: str, **query: str) -> Iterator[Json]:
         """The events of a watch, as they come, until the server or a silence of READ_SECONDS ends it."""
         response = self._send("GET", path, query).response
@@ -135,18 +153,25 @@ class ClusterConnection:
         return self._read(self._send(method, path, query, body, form))
 
     def _send(
-        self, method: str, path: str, query: Query = _NO_QUERY, body: Json | None = None, form: str = _JSON
+        self,
+        method: str,
+        path: str,
+        query: Query = _NO_QUERY,
+        body: Json | None = None,
+        form: str = _JSON,
+        *,
+        read_seconds: float = READ_SECONDS,
     ) -> RESTResponse:
         request = self._api.param_serialize(
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": _JSON, "Content-Type": form},
+            header_params={"Accept": _ACCEPTED, "Content-Type": form},
             body=body,
             auth_settings=["BearerToken"],
         )
         try:
-            response = self._api.call_api(*request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
+            response = self._api.call_api(*request, _request_timeout=(CONNECT_SECONDS, read_seconds))
         except (ApiException, urllib3.exceptions.HTTPError) as problem:
             raise unreachable(self.name, problem) from problem
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -173,6 +198,16 @@ def _decoded_lines(chunks: Iterator[bytes]) -> Iterator[Json]:
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         yield from (json.loads(line) for line in lines if line)
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Whole lines only: one that was cut is read again by whoever goes on from the line before."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
+    if rest:
+        yield rest.decode(errors="replace")
 
 
 def _take_certificate_authority(configuration: Configuration) -> str:

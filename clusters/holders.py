@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from clusters.manifests import GPU_RESOURCE, TOKEN_SUFFIX
+from domain.identifiers import is_lease_token
 
 Json = dict[str, Any]
 
@@ -88,8 +89,9 @@ def gpus_held_beside(key: str, pods: Iterable[Json], tokens: Mapping[str, int]) 
 
 
 def asks_for_leased_gpus(pod_spec: Json, key: str) -> bool:
-    """Whether pods of this template use the GPUs behind this token: they ask for GPUs, and for no other lease's."""
-    return asked_count(pod_spec, GPU_RESOURCE) > 0 and not _token_keys(pod_spec) - {key}
+    """Whether pods of this template use the GPUs behind this token: a template that names none uses its workspace's."""
+    named = _token_keys(pod_spec) or (set() if is_lease_token(key) else {key})
+    return asked_count(pod_spec, GPU_RESOURCE) > 0 and named == {key}
 
 
 def _use(pod_spec: Json) -> Counter[str]:

@@ -44,9 +44,9 @@ def observed_node(node: Json, foreign_gpus: int = 0) -> ObservedNode:
         instance_type=labels.get("node.kubernetes.io/instance-type", ""),
         gpus=gpu_capacity(node),
         memory_mib=_whole_number(labels.get("nvidia.com/gpu.memory")),
-        ready=not _not_ready(node),
+        ready=not why_not_ready(node),
         schedulable=not troubles,
-        condition="; ".join(filter(None, [_not_ready(node), *troubles])),
+        condition="; ".join(filter(None, [why_not_ready(node), *troubles])),
         region=labels.get("topology.kubernetes.io/region", ""),
         cloud_provider=str(node.get("spec", {}).get("providerID", "")).partition(":")[0],
         foreign_gpus=foreign_gpus,
@@ -99,7 +99,8 @@ def _belongs_on_any(pod_spec: Json, nodes: Collection[Json]) -> bool:
     return any(wanted <= (node["metadata"].get("labels") or {}).items() for node in nodes)
 
 
-def _not_ready(node: Json) -> str:
+def why_not_ready(node: Json) -> str:
+    """What a node says about why it is not ready, or "" where it is."""
     conditions = node.get("status", {}).get("conditions") or []
     ready: Json = next((condition for condition in conditions if condition["type"] == "Ready"), {})
     if ready.get("status") == "True":

@@ -12,7 +12,7 @@ from clusters.manifests import cluster_manifests, path_of
 from clusters.observations import kept_off_daemon_sets
 from domain.failures import ClusterRefused
 from domain.hardware import ClusterCapabilities
-from domain.identifiers import MANAGED_TAINT
+from domain.identifiers import LABEL_DOMAIN, MANAGED_TAINT
 
 _ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 _POLICY_KINDS: Final = frozenset({"mutatingadmissionpolicies", "validatingadmissionpolicies"})
@@ -40,6 +40,13 @@ _OTHERS: Final = (
     _Right("create", "namespaces", "no workspace can be made"),
     _Right("create", "secrets", "kubeconfigs cannot be made to end with their lease"),
     _Right("create", "rolebindings", "tenants cannot be given their rights", group="rbac.authorization.k8s.io"),
+    _Right("assign", "leases", "no job of Berth's own can run", group=LABEL_DOMAIN),
+    _Right("create", "jobs", "jobs of kind training cannot run", group="batch"),
+    _Right("create", "deployments", "jobs of kind inference and compute cannot run", group="apps"),
+    _Right("create", "statefulsets", "notebooks cannot run", group="apps"),
+    _Right("create", "services", "jobs cannot be reached"),
+    _Right("create", "persistentvolumes", "jobs cannot use folders of the nodes"),
+    _Right("get", "pods", "logs cannot be read", subresource="log"),
     _Right("patch", "jobs", "jobs cannot be stopped at the end of a lease", group="batch"),
     _Right("patch", "deployments", "deployments cannot be stopped at the end of a lease", group="apps"),
 )

@@ -5,7 +5,7 @@ How many replicas there were is kept in an annotation. Only workloads whose pods
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from clusters.connection import ClusterConnection
@@ -33,12 +33,22 @@ def suspend_workloads(connection: ClusterConnection, key: str, namespaces: Colle
 def _stop_all(connection: ClusterConnection, collection: str, key: str) -> None:
     for workload in connection.items(collection):
         if asks_for_leased_gpus(_pod_spec(workload), key) and not _is_scaled_by_its_owner(workload):
-            _stop(connection, f"{collection}/{workload['metadata']['name']}", workload)
+            stop_workload(connection, f"{collection}/{workload['metadata']['name']}", workload)
 
 
-def _stop(connection: ClusterConnection, path: str, workload: Json | None) -> None:
+def stop_workload(connection: ClusterConnection, path: str, workload: Json | None) -> None:
+    """Let the workload have no pods. One that is stopped, over or gone is left as it is."""
+    _write(connection, path, workload, _stopped)
+
+
+def start_workload(connection: ClusterConnection, path: str, workload: Json | None) -> None:
+    """Undo `stop_workload`: as many pods as before. One that was not stopped by Berth is left as it is."""
+    _write(connection, path, workload, _started)
+
+
+def _write(connection: ClusterConnection, path: str, workload: Json | None, change_of: Callable[[Json], Json]) -> None:
     for _ in range(TRIES):
-        if workload is None or not (change := _change(workload)):
+        if workload is None or not (change := change_of(workload)):
             return
         try:
             connection.merge(path, change)
@@ -51,7 +61,7 @@ def _stop(connection: ClusterConnection, path: str, workload: Json | None) -> No
     raise lost
 
 
-def _change(workload: Json) -> Json:
+def _stopped(workload: Json) -> Json:
     """What to write so that the workload stops; nothing where it has."""
     spec = workload["spec"]
     if "replicas" in spec:
@@ -60,6 +70,16 @@ def _change(workload: Json) -> Json:
     if spec.get("suspend") or _is_finished(workload):
         return {}
     return _written(workload, {"suspend": True}, {SUSPENDED_ANNOTATION: "lease ended"})
+
+
+def _started(workload: Json) -> Json:
+    kept = workload["metadata"].get("annotations") or {}
+    if "replicas" in workload["spec"]:
+        count = kept.get(REPLICAS_ANNOTATION)
+        return _written(workload, {"replicas": int(count)}, {REPLICAS_ANNOTATION: None}) if count else {}
+    if SUSPENDED_ANNOTATION not in kept:
+        return {}
+    return _written(workload, {"suspend": False}, {SUSPENDED_ANNOTATION: None})
 
 
 def _written(workload: Json, spec: Json, annotations: Json) -> Json:

@@ -30,7 +30,7 @@ class Phase(StrEnum):
     CANCELLED = "cancelled"
     """Ended before it held anything."""
     FAILED = "failed"
-    """Could not be provisioned."""
+    """Could not be provisioned, or its job failed."""
 
 
 TERMINAL: Final = frozenset({Phase.RELEASED, Phase.EXPIRED, Phase.CANCELLED, Phase.FAILED})
@@ -58,6 +58,9 @@ class EndCause(StrEnum):
     PROVISIONING_FAILED = "provisioning_failed"
     WORKSPACE_DELETED = "workspace_deleted"
     OPERATOR = "operator"
+    COMPLETED = "completed"
+    """Its job ran to its end."""
+    JOB_FAILED = "job_failed"
 
 
 def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
@@ -66,17 +69,22 @@ def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
         return Phase.EXPIRED
     if cause is EndCause.PROVISIONING_FAILED:
         return Phase.QUEUED if requeue else Phase.FAILED
-    return Phase.RELEASED if was_active else Phase.CANCELLED
+    if cause is EndCause.JOB_FAILED:
+        return Phase.FAILED
+    return Phase.RELEASED if was_active or cause is EndCause.COMPLETED else Phase.CANCELLED
 
 
 @dataclass(frozen=True, slots=True)
 class GprRequest:
-    """What is asked for. `gpus_per_node` on each of `nodes`; GiB per GPU; seconds from the moment it becomes active."""
+    """What is asked for. `gpus_per_node` on each of `nodes`; GiB per GPU; seconds from the moment it becomes active.
+
+    Without a duration it lasts until it ends by itself, or is told to.
+    """
 
     name: str
     nodes: int
     gpus_per_node: int
-    duration_seconds: int
+    duration_seconds: int | None
     priority: int
     shape: str = ""
     instance_type: str = ""

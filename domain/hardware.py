@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -107,3 +109,35 @@ class Cluster:
     lacks: tuple[str, ...]
     seen_at: datetime
     away_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What Kubernetes says of a node beside its GPUs. Memory is the node's own."""
+
+    labels: Mapping[str, str]
+    cpu_millis: int
+    memory_mib: int
+    created_at: datetime | None
+    reported_at: datetime | None
+    """When the node last reported how it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUse:
+    """What the pods on a node have asked for: what the scheduler takes to be in use."""
+
+    cpu_millis: int
+    memory_mib: int
+
+
+_PART = re.compile(r"[a-z]+[0-9]*[a-z]*|[0-9]+[a-z]*", re.ASCII)
+_MODEL = re.compile(r"[a-z]{1,3}[0-9]+[a-z]*", re.ASCII)
+
+
+def means_shape(word: str, shape: str) -> bool:
+    """Whether people who say this mean that shape: `a100`, `A100-80G` and `NVIDIA-A100-SXM4-80GB` are one model."""
+    parts = _PART.findall(word.lower())
+    of_shape = set(_PART.findall(shape.lower()))
+    models = [part for part in parts if _MODEL.fullmatch(part)][:1]
+    return word.lower() == shape.lower() or (bool(parts) and set(models or parts) <= of_shape)

@@ -12,6 +12,10 @@ from domain.failures import InvalidRequest
 
 LABEL_DOMAIN = "berth.io"
 WORKSPACE_LABEL = f"{LABEL_DOMAIN}/workspace"
+LEASE_LABEL = f"{LABEL_DOMAIN}/lease"
+"""On a job's pods: the fence of the lease whose GPUs they use. Only Berth may write it (`clusters/policies`)."""
+JOB_LABEL = f"{LABEL_DOMAIN}/job"
+"""On everything that was made for a job: the job's id."""
 MANAGED_TAINT = f"{LABEL_DOMAIN}/managed"
 QUARANTINE_TAINT = f"{LABEL_DOMAIN}/quarantine"
 
@@ -20,6 +24,7 @@ CORE_TASK_QUEUE = "core"
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+_LEASE_TOKEN = re.compile(rf"lease-[0-9]{{1,9}}\.{re.escape(LABEL_DOMAIN)}/gpu", re.ASCII)
 NAME_LENGTH_MAX = 63
 GPR_NAME_LENGTH_MAX = 40
 
@@ -27,6 +32,11 @@ GPR_NAME_LENGTH_MAX = 40
 def gpr_workflow_id(gpr_id: UUID | str) -> str:
     """Workflow id of a Gpr's lifecycle."""
     return f"gpr/{gpr_id}"
+
+
+def job_workflow_id(gpr_id: UUID | str) -> str:
+    """Workflow id of a job's lifecycle."""
+    return f"job/{gpr_id}"
 
 
 def workspace_workflow_id(workspace_id: UUID | str) -> str:
@@ -69,6 +79,16 @@ def tenant_label(workspace_name: str, workspace_id: UUID) -> str:
 def token_key(tenant: str) -> str:
     """The extended resource whose count on a node says how many GPUs there are the workspace's to use."""
     return f"{tenant}.{LABEL_DOMAIN}/gpu"
+
+
+def lease_token_key(fence: int) -> str:
+    """The extended resource that counts a job's own GPUs. No tenant's key: a tenant label ends in ten hex digits."""
+    return f"lease-{fence}.{LABEL_DOMAIN}/gpu"
+
+
+def is_lease_token(key: str) -> bool:
+    """Whether this is the token of a job's own lease rather than a workspace's."""
+    return bool(_LEASE_TOKEN.fullmatch(key))
 
 
 def access_anchor_name(fence: int) -> str:

@@ -6,13 +6,14 @@ must be indifferent to repeats and to order: a `Standing` says what the ledger h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain import identifiers
 from domain.gpr import Phase
 
 GPR_WORKFLOW = "Gpr"
+JOB_WORKFLOW = "Job"
 WORKSPACE_WORKFLOW = "Workspace"
 ARBITER_WORKFLOW = "Arbiter"
 RECONCILE_LEDGER_WORKFLOW = "ReconcileLedger"
@@ -52,6 +53,13 @@ class Standing:
     end_at: datetime | None = None
     next_notice_at: datetime | None = None
     end_cause: str = ""
+    exclusive: bool = True
+    is_job: bool = False
+
+    @property
+    def token(self) -> str:
+        """The extended resource that counts the GPUs of this lease: its workspace's, or its own."""
+        return identifiers.token_key(self.tenant) if self.exclusive else identifiers.lease_token_key(self.fence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +73,17 @@ class OutboxMessage:
     standing: Standing | None = None
 
 
-def start_gpr(gpr_id: str) -> OutboxMessage:
-    """Begin, or begin again, the lifecycle of a Gpr."""
+def start_gpr(gpr_id: str, *, is_job: bool = False) -> OutboxMessage:
+    """Begin, or begin again, the lifecycle of a Gpr, or of the job that it is."""
+    if is_job:
+        return OutboxMessage(identifiers.job_workflow_id(gpr_id), JOB_WORKFLOW, gpr_id)
     return OutboxMessage(identifiers.gpr_workflow_id(gpr_id), GPR_WORKFLOW, gpr_id)
 
 
 def tell_gpr(signal: str, standing: Standing) -> OutboxMessage:
     """Tell a Gpr's lifecycle where it stands now."""
-    gpr_id = standing.gpr_id
-    return OutboxMessage(identifiers.gpr_workflow_id(gpr_id), GPR_WORKFLOW, gpr_id, signal, standing)
+    start = start_gpr(standing.gpr_id, is_job=standing.is_job)
+    return replace(start, signal=signal, standing=standing)
 
 
 def start_workspace(workspace_id: str) -> OutboxMessage:

@@ -31,7 +31,7 @@ class QueuedGpr:
     priority: int
     nodes: int
     gpus_per_node: int
-    duration_seconds: int
+    duration_seconds: int | None
     shape: str
     instance_type: str
     memory_gib: int

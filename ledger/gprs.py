@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from domain.messages import OutboxMessage
     from ledger.connection import Connection, Row
 
 _SQL = load("gprs")
@@ -33,6 +34,20 @@ async def submit(  # noqa: PLR0913 - one argument for each thing that only the c
     now: datetime,
 ) -> list[int]:
     """Write a new queued Gpr; the ids of the messages to deliver after the commit. WrongPhase if its workspace is going."""
+    await insert(connection, gpr_id, workspace_id, submitted_by, request, options, now)
+    return await outbox.put_all(connection, [start_gpr(str(gpr_id)), kick_arbiter()])
+
+
+async def insert(  # noqa: PLR0913 - one argument for each thing that only the caller knows
+    connection: Connection,
+    gpr_id: UUID,
+    workspace_id: UUID,
+    submitted_by: UUID,
+    request: GprRequest,
+    options: dict[str, object],
+    now: datetime,
+) -> None:
+    """Write it without telling anybody. WrongPhase if its workspace is going."""
     written = await connection.fetchval(
         _SQL["submit"],
         gpr_id,
@@ -61,7 +76,6 @@ async def submit(  # noqa: PLR0913 - one argument for each thing that only the c
     if written is None:
         raise WrongPhase("the workspace is being deleted")
     await events.record(connection, now, "submitted", gpr_id=gpr_id, workspace_id=workspace_id, detail=_wish(request))
-    return await outbox.put_all(connection, [start_gpr(str(gpr_id)), kick_arbiter()])
 
 
 async def find(connection: Connection, gpr_id: UUID) -> Gpr:
@@ -95,9 +109,9 @@ async def queued_in_workspace(connection: Connection, workspace_id: UUID) -> lis
     return [row["id"] for row in await connection.fetch(_SQL["queued_in_workspace"], workspace_id)]
 
 
-async def unfinished(connection: Connection) -> list[str]:
-    """Ids of all Gprs whose lifecycle must be running."""
-    return [row["id"] for row in await connection.fetch(_SQL["unfinished"])]
+async def unfinished(connection: Connection) -> list[OutboxMessage]:
+    """What starts the lifecycles that must be running."""
+    return [start_gpr(row["id"], is_job=row["is_job"]) for row in await connection.fetch(_SQL["unfinished"])]
 
 
 def gpr_of(row: Row) -> Gpr:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from domain.gpr import Phase
 from domain.hardware import Gpu
+from domain.identifiers import lease_token_key, token_key
 from ledger import events
 from ledger.statements import load
 
@@ -38,11 +39,16 @@ class OpenLease:
     phase: Phase
     active_at: datetime | None
     end_at: datetime | None
-    duration_seconds: int
+    duration_seconds: int | None
     gpus: tuple[Gpu, ...]
     namespace: str = ""
     cpu_millis: int = 0
     memory_mib: int = 0
+
+    @property
+    def token(self) -> str:
+        """The extended resource that counts its GPUs."""
+        return token_key(self.tenant) if self.exclusive else lease_token_key(self.fence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,12 @@ class LeftBehind:
     fence: int
     node: str
     tenant: str
+    exclusive: bool
+
+    @property
+    def token(self) -> str:
+        """The extended resource that counted its GPUs."""
+        return token_key(self.tenant) if self.exclusive else lease_token_key(self.fence)
 
 
 async def grant(connection: Connection, gpr_id: UUID, cluster: str, gpus: Sequence[Gpu], now: datetime) -> int | None:
@@ -106,7 +118,7 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
 async def left_behind(connection: Connection, cluster: str) -> list[LeftBehind]:
     """What closed leases still hold on quarantined nodes of a cluster."""
     rows = await connection.fetch(_SQL["left_behind"], cluster)
-    return [LeftBehind(row["fence"], row["node"], row["tenant"]) for row in rows]
+    return [LeftBehind(row["fence"], row["node"], row["tenant"], row["exclusive"]) for row in rows]
 
 
 async def release_left_behind(connection: Connection, cluster: str, left: LeftBehind, now: datetime) -> None:

@@ -52,18 +52,21 @@ async def standing(connection: Connection, gpr_id: UUID) -> Standing:
         end_at=row["end_at"],
         next_notice_at=row["next_notice_at"],
         end_cause=row["end_cause"] or "",
+        exclusive=row["exclusive"],
+        is_job=row["is_job"],
     )
 
 
 async def activate(connection: Connection, gpr_id: UUID, fence: int, now: datetime) -> Standing:
     """Tokens and access are there: the lease's time begins to run, and its notices are set."""
     await _locked(connection, gpr_id)
-    end_at = await connection.fetchval(_SQL["to_active"], gpr_id, fence, now)
-    if end_at is not None:
-        await _set_notices(connection, gpr_id, now, end_at)
-        await events.record(
-            connection, now, "activated", gpr_id=gpr_id, fence=fence, detail={"end_at": end_at.isoformat()}
-        )
+    moved = await connection.fetchrow(_SQL["to_active"], gpr_id, fence, now)
+    if moved is not None:
+        end_at = moved["end_at"]
+        if end_at is not None:
+            await _set_notices(connection, gpr_id, now, end_at)
+        detail = {"end_at": end_at.isoformat() if end_at else None}
+        await events.record(connection, now, "activated", gpr_id=gpr_id, fence=fence, detail=detail)
         await outbox.put(connection, kick_arbiter())
     return await standing(connection, gpr_id)
 
@@ -78,7 +81,10 @@ async def begin_release(  # noqa: PLR0913 - who ended it and why are one thought
     failure: str = "",
     failed_nodes: Sequence[str] = (),
 ) -> Standing:
-    """End it, in whatever phase it is: a queued one is cancelled, one that holds GPUs is torn down; else nothing."""
+    """End it, in whatever phase it is: a queued one is cancelled, one that holds GPUs is torn down; else nothing.
+
+    But one that is torn down because its provisioning failed, and is cancelled then, does not come back into the queue.
+    """
     row = await _locked(connection, gpr_id)
     phase = Phase(row["phase"])
     if phase is Phase.QUEUED:
@@ -89,6 +95,10 @@ async def begin_release(  # noqa: PLR0913 - who ended it and why are one thought
         await connection.execute(_SQL["withdraw_notices"], gpr_id, now)
         detail = {"cause": cause, "failure": failure}
         await events.record(connection, now, "releasing", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)
+    elif cause is EndCause.CANCELLED and row["end_cause"] == EndCause.PROVISIONING_FAILED and phase is Phase.RELEASING:
+        await connection.execute(_SQL["withdraw"], gpr_id, cause)
+        detail = {"cause": cause}
+        await events.record(connection, now, "withdrawn", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)
     return await standing(connection, gpr_id)
 
 
@@ -104,7 +114,7 @@ async def end_for_user(
 async def expire(connection: Connection, gpr_id: UUID, now: datetime) -> Standing:
     """Begin the release if the lease's end has come by the ledger's own `end_at`, which a late signal may have moved."""
     row = await _locked(connection, gpr_id)
-    if Phase(row["phase"]) is Phase.ACTIVE and row["end_at"] <= now:
+    if Phase(row["phase"]) is Phase.ACTIVE and row["end_at"] is not None and row["end_at"] <= now:
         return await begin_release(connection, gpr_id, EndCause.EXPIRED, now)
     return await standing(connection, gpr_id)
 

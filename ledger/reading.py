@@ -61,7 +61,12 @@ async def gpr_page(
         rows = await connection.fetch(_SQL["live_gpr_ids" if live else "gpr_ids"], *keyset)
     else:
         rows = await connection.fetch(_SQL["live_gpr_ids_in" if live else "gpr_ids_in"], *keyset, list(workspace_ids))
-    return [gpr_of(row) for row in await connection.fetch(_SQL["gprs"], [row["id"] for row in rows])]
+    return await gprs_of(connection, [row["id"] for row in rows])
+
+
+async def gprs_of(connection: Connection, ids: Collection[UUID]) -> list[Gpr]:
+    """These Gprs, newest first."""
+    return [gpr_of(row) for row in await connection.fetch(_SQL["gprs"], list(ids))]
 
 
 async def held_phase(connection: Connection, gpr_id: UUID) -> Phase:

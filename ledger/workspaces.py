@@ -74,13 +74,14 @@ async def begin_delete(connection: Connection, workspace_id: UUID, now: datetime
     phase = await _locked_phase(connection, workspace_id)
     if phase not in {WorkspacePhase.CREATING, WorkspacePhase.READY}:
         return []
-    holding = await gprs.holding_in_workspace(connection, workspace_id)
-    if holding:
-        raise InUse(f"the workspace has {holding} active Gpr(s); release them first", active=holding)
     messages = []
     for gpr_id in await gprs.queued_in_workspace(connection, workspace_id):
         _, sent = await lifecycle.end_for_user(connection, gpr_id, EndCause.WORKSPACE_DELETED, now, actor)
         messages += sent
+    # counted last: what was granted at this very moment is among them, and the refusal takes the cancellations back
+    holding = await gprs.holding_in_workspace(connection, workspace_id)
+    if holding:
+        raise InUse(f"the workspace has {holding} active Gpr(s); release them first", active=holding)
     await connection.execute(_SQL["set_phase"], workspace_id, WorkspacePhase.DELETING, "", now)
     await events.record(connection, now, "workspace_deleting", workspace_id=workspace_id, actor=actor)
     return [*messages, await outbox.put(connection, delete_workspace(str(workspace_id)))]

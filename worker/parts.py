@@ -11,6 +11,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.bookkeeping import LedgerBookkeeping
 from activities.devices import NvmlDevices
+from activities.jobs import ClusterJobs
 from activities.provisioning import ClusterProvisioning
 from activities.reconciling import RealClusterReconciling, RealLedgerReconciling
 from activities.teardown import ClusterTeardown
@@ -19,6 +20,7 @@ from domain.identifiers import CORE_TASK_QUEUE, cluster_task_queue, node_task_qu
 from worker.interceptors import EveryActivity
 from workflows.arbiter import ArbiterWorkflow
 from workflows.gpr import GprWorkflow
+from workflows.job import JobWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
 from workflows.workspace import WorkspaceWorkflow
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 WORKFLOWS: list[type] = [
     GprWorkflow,
+    JobWorkflow,
     WorkspaceWorkflow,
     ArbiterWorkflow,
     ReconcileLedgerWorkflow,
@@ -98,6 +101,7 @@ def cluster_worker(
         ClusterProvisioning(cluster),
         ClusterTeardown(cluster, patience_seconds=patience_seconds),
         ClusterTenancy(cluster),
+        ClusterJobs(cluster, ledger, courier),
         RealClusterReconciling(cluster, ledger, courier),
     )
     return Worker(

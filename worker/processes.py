@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
+from activities.jobs import ClusterJobs
 from activities.reconciling import RealClusterReconciling
 from clusters.connection import ClusterConnection
+from clusters.job_watch import watch_jobs
 from clusters.registration import install, probe
 from clusters.watches import watch_nodes
 from delivery.courier import Courier
@@ -27,13 +29,14 @@ from worker.relay import Relay
 from worker.schedules import ensure_cluster_schedule, ensure_ledger_schedule, ensure_search_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from worker.settings import WorkerSettings
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
+OBSERVE_ALL_SECONDS = 60.0
 Result = TypeVar("Result")
 
 
@@ -85,7 +88,8 @@ async def run_cluster(settings: WorkerSettings, cluster: str) -> None:
             patience_seconds=settings.berth_teardown_patience_seconds,
         )
         reconciling = RealClusterReconciling(connection, doors.ledger, doors.courier)
-        await _until_stopped(worker.run(), _watch(connection, reconciling))
+        jobs = ClusterJobs(connection, doors.ledger, doors.courier)
+        await _until_stopped(worker.run(), _watch(connection, reconciling), _watch_jobs(connection, jobs))
 
 
 async def run_relay(settings: WorkerSettings) -> None:
@@ -163,6 +167,31 @@ async def _watch(connection: ClusterConnection, reconciling: RealClusterReconcil
             await changed.wait()
             changed.clear()
             await _patiently(lambda: reconciling.observe(datetime.now(UTC)))
+    finally:
+        stop.set()
+        watching.cancel()
+
+
+async def _watch_jobs(connection: ClusterConnection, jobs: ClusterJobs) -> None:
+    """Write what is seen of jobs at once when something of theirs changes, and of all of them once a minute.
+
+    What went while nobody watched, and nodes that are lost, tell nothing by themselves.
+    """
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+    changed: asyncio.Queue[frozenset[str]] = asyncio.Queue()
+
+    def tell(ids: frozenset[str]) -> None:
+        loop.call_soon_threadsafe(changed.put_nowait, ids)
+
+    watching = loop.run_in_executor(None, watch_jobs, connection, tell, stop)
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(OBSERVE_ALL_SECONDS):
+                    ids: Collection[str] = await changed.get()
+            except TimeoutError:
+                ids = await _patiently(jobs.running)
+            await _patiently(lambda ids=ids: jobs.observe(ids, datetime.now(UTC)))  # type: ignore[misc]
     finally:
         stop.set()
         watching.cancel()

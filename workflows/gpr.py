@@ -5,7 +5,9 @@ the newest version wins, so repeats, late signals and restarts from nothing all 
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -31,9 +33,15 @@ with workflow.unsafe.imports_passed_through():
     )
 
 
+ProvisioningStep = tuple[Callable[[Any, Standing], Any], str]
+"""A step that gets the standing, and what to call it in Temporal's UI."""
+
+
 @workflow.defn(name=GPR_WORKFLOW)
 class GprWorkflow:
-    """One Gpr, from submission to rest."""
+    """One Gpr, from submission to rest. A job's lifecycle (`workflows/job.py`) is this one with pods in it."""
+
+    KIND = "gpr"
 
     @workflow.init
     def __init__(self, gpr_id: str) -> None:
@@ -43,6 +51,9 @@ class GprWorkflow:
     @workflow.run
     async def run(self, gpr_id: str) -> str:
         """Live through the phases until one is final; its name."""
+        return await self._run(gpr_id)
+
+    async def _run(self, gpr_id: str) -> str:
         try:
             self._take(await workflow.execute_activity_method(Bookkeeping.load_gpr, gpr_id, **on_ledger()))
             await self._live()
@@ -114,14 +125,17 @@ class GprWorkflow:
 
     async def _provisioning_steps(self, granted: Standing) -> None:
         options = on_cluster(granted.cluster, PROVISION)
+        for step, summary in self._provisioning_plan(granted):
+            if not self._ended_early:
+                await workflow.execute_activity_method(step, granted, **options, summary=summary)
+
+    def _provisioning_plan(self, granted: Standing) -> list[ProvisioningStep]:
         where = _where(granted)
-        for step, summary in (
+        return [
             (Provisioning.precheck_nodes, f"is there room: {where}"),
             (Provisioning.write_tokens, f"tokens: {where}"),
             (Provisioning.open_access, f"access: fence {granted.fence}"),
-        ):
-            if not self._ended_early:
-                await workflow.execute_activity_method(step, granted, **options, summary=summary)
+        ]
 
     @property
     def _ended_early(self) -> bool:
@@ -141,7 +155,9 @@ class GprWorkflow:
 
     async def _hold(self) -> None:
         held = self._now
-        assert held.end_at is not None
+        if held.end_at is None:
+            await workflow.wait_condition(lambda: self._now.version != held.version)
+            return
         wake_at = min(held.end_at, held.next_notice_at or held.end_at)
         try:
             await workflow.wait_condition(
@@ -211,7 +227,7 @@ class GprWorkflow:
         standing = self._now
         visibility.show(
             _details(standing),
-            visibility.KIND.value_set("gpr"),
+            visibility.KIND.value_set(self.KIND),
             visibility.WORKSPACE.value_set(standing.workspace),
             visibility.CLUSTER.value_set(standing.cluster),
             visibility.PHASE.value_set(standing.phase),

@@ -262,6 +262,38 @@ class Teardown(ABC):
         """See that no token of the lease is left."""
 
 
+@dataclass(frozen=True)
+class JobStop:
+    """Take away all that is a job's on its cluster."""
+
+    standing: Standing
+    now: datetime
+
+
+class Jobs(ABC):
+    """A job's pods, on the cluster's own task queue. What to run is read in the ledger: it may hold secrets."""
+
+    @activity.defn(name="create_job")
+    @abstractmethod
+    async def create_job(self, standing: Standing) -> None:
+        """Make its objects, or see that they are there."""
+
+    @activity.defn(name="keep_job")
+    @abstractmethod
+    async def keep_job(self, stop: JobStop) -> None:
+        """Keep the last of its logs and events before they go."""
+
+    @activity.defn(name="delete_job")
+    @abstractmethod
+    async def delete_job(self, stop: JobStop) -> None:
+        """Begin to delete all that is the job's."""
+
+    @activity.defn(name="await_job_gone")
+    @abstractmethod
+    async def await_job_gone(self, stop: JobStop) -> list[str]:
+        """Wait until nothing of it is left; what still is when patience ends."""
+
+
 class Devices(ABC):
     """Steps on a node itself, on the node agent's own task queue."""
 

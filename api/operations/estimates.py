@@ -14,7 +14,8 @@ from domain.permissions import Action
 if TYPE_CHECKING:
     from api.operations.call import Call
     from api.operations.gprs import Submission
-    from domain.gpr import PlannedStart
+    from domain.gpr import GprRequest, PlannedStart
+    from domain.workspace import Workspace
 
 PATIENCE_SECONDS: Final = 20.0
 """How long a question waits for those before it: plans are made one at a time, so that they leave the process responsive."""
@@ -31,6 +32,11 @@ async def start_of_wish(call: Call, wish: Submission) -> PlannedStart:
     async with call.backends.ledger.reading() as connection:
         workspace = await workspace_for(connection, call, wish.workspace, Action.VIEW)
         request = await checked_request(connection, workspace, wish)
+    return await planned(call, workspace, request)
+
+
+async def planned(call: Call, workspace: Workspace, request: GprRequest) -> PlannedStart:
+    """Where the plan would have it; one such question at a time."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), call.backends.planning:
             return await start_of(call.backends.ledger, workspace, request, call.now)

@@ -59,7 +59,7 @@ async def create(call: Call, name: str, description: str, nodes: Sequence[str]) 
 
 async def change(call: Call, name: str, wish: PoolChange) -> Pool:
     """Change what is said of it, or its nodes. What runs on a node goes on."""
-    require_administrator(call)
+    require_may_change(call, name)
     async with call.backends.ledger.transaction() as connection:
         before = await pools.find(connection, name)
         if wish.description is not None:
@@ -76,12 +76,19 @@ async def change(call: Call, name: str, wish: PoolChange) -> Pool:
 
 async def delete(call: Call, name: str) -> Pool:
     """Forget it; as it was. InUse while anything waits for it or holds its nodes."""
-    require_administrator(call)
+    require_may_change(call, name)
     async with call.backends.ledger.transaction() as connection:
         gone = await pools.find(connection, name)
         messages = await pools.delete(connection, name, call.actor, call.now)
     call.deliver(messages)
     return gone
+
+
+def require_may_change(call: Call, name: str = "") -> None:
+    """Only an administrator. InvalidRequest for the word that means the nodes of no pool."""
+    require_administrator(call)
+    if name == NO_POOL:
+        raise InvalidRequest(f"{NO_POOL!r} means the nodes of no pool: it changes as they join and leave other pools")
 
 
 async def _meant(connection: Connection, words: Sequence[str]) -> list[PoolNode]:

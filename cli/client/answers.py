@@ -64,7 +64,7 @@ class Gpr(Answer):
     clusters: list[str] = []
     pool: str = ""
     duration: str
-    duration_seconds: int
+    duration_seconds: int | None = None
     priority: int
     band: Band
     requeue_on_failure: bool = True

@@ -14,6 +14,7 @@ select phase, fence, version, end_at, end_cause, active_at, workspace_id from gp
 -- name: standing
 -- what the lifecycle needs: the row, its workspace, and where its open lease is
 select g.id, g.version, g.phase, w.name as workspace, w.tenant, g.name, g.priority, g.fence, g.end_at, g.end_cause,
+       g.exclusive, exists(select from job j where j.gpr_id = g.id) as is_job,
        coalesce(l.cluster, '') as cluster,
        (select min(n.due_at) from notice n
          where n.gpr_id = g.id and n.delivered_at is null and n.withdrawn_at is null) as next_notice_at,
@@ -36,7 +37,7 @@ where id = $1 and phase = 'queued' returning id;
 -- name: to_active
 update gpr set phase = 'active', active_at = $3::timestamptz, end_at = $3::timestamptz + make_interval(secs => duration_seconds),
                version = version + 1
-where id = $1 and fence = $2 and phase = 'provisioning' returning end_at;
+where id = $1 and fence = $2 and phase = 'provisioning' returning id, end_at;
 
 -- name: to_releasing
 update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes = $4, stopped_at = $5,
@@ -49,16 +50,19 @@ update gpr set end_cause = $2, version = version + 1
 where id = $1 and phase = 'releasing' and end_cause = 'provisioning_failed';
 
 -- name: cancel_queued
+with rested as (update job set ended = true where gpr_id = $1 and exists(select from gpr where id = $1 and phase = 'queued'))
 update gpr set phase = 'cancelled', end_cause = $2, finished_at = $3, starts_at = null, position = null,
                reason_code = '', reason = '', version = version + 1
 where id = $1 and phase = 'queued';
 
 -- name: to_rest
+with rested as (update job set ended = true where gpr_id = $1)
 update gpr set phase = $2, finished_at = $3, fence = null, version = version + 1
 where id = $1 and phase = 'releasing';
 
 -- name: requeue
--- keeps its place: sequence and priority stay
+-- keeps its place: sequence and priority stay; of a job's pods of that try nothing is true any more
+with forgotten as (update job set state = '', reason = '', message = '', ready = 0, pods = '[]' where gpr_id = $1)
 update gpr set phase = 'queued', fence = null, active_at = null, end_at = null, stopped_at = null, end_cause = '', starts_at = null,
                retries = retries + 1, not_before = $2, version = version + 1
 where id = $1 and phase = 'releasing';
@@ -114,4 +118,5 @@ select id from gpr where workspace_id = $1 and phase = 'queued' order by sequenc
 
 -- name: unfinished
 -- every Gpr whose lifecycle must run somewhere
-select id::text from gpr where phase in ('queued', 'provisioning', 'active', 'releasing');
+select id::text, exists(select from job j where j.gpr_id = g.id) as is_job
+from gpr g where phase in ('queued', 'provisioning', 'active', 'releasing');

@@ -30,10 +30,10 @@ where released_at is null and ($1::text is null or cluster = $1) order by fence,
 
 -- name: left_behind
 -- GPUs whose lease is closed but that were not seen to be free: their nodes are quarantined
-select lg.fence, lg.node, array_agg(lg.ordinal order by lg.ordinal) as ordinals, w.tenant
+select lg.fence, lg.node, array_agg(lg.ordinal order by lg.ordinal) as ordinals, w.tenant, l.exclusive
 from lease_gpu lg join lease l on l.fence = lg.fence join workspace w on w.id = l.workspace_id
 where lg.released_at is null and l.released_at is not null and lg.cluster = $1
-group by lg.fence, lg.node, w.tenant;
+group by lg.fence, lg.node, w.tenant, l.exclusive;
 
 -- name: release_left_behind
 update lease_gpu set released_at = $4 where fence = $1 and cluster = $2 and node = $3 and released_at is null;

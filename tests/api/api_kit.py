@@ -14,9 +14,9 @@ import httpx
 from api.app import build_app
 from api.backends import Backends
 from clusters.access import IssuedKubeconfig
-from domain.failures import BerthFailure
+from domain.failures import AlreadyExists, BerthFailure, NotFound
 from domain.gpr import EndCause, Phase
-from domain.hardware import ClusterCapabilities, Gpu, ObservedNode
+from domain.hardware import ClusterCapabilities, Gpu, NodeFacts, NodeUse, ObservedNode
 from domain.identity import Principal, Role
 from domain.messages import WORKSPACE_WORKFLOW
 from domain.workspace import WorkspacePhase
@@ -24,7 +24,7 @@ from ledger import access, gprs, inventory, leases, lifecycle, workspaces
 from ledger.connection import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from domain.workspace import Tenancy
 
@@ -108,6 +108,51 @@ class RecordingIssuer:
 
 
 @dataclass
+class RecordingNodes:
+    """Nodes as clusters would describe them, with labels that can be changed."""
+
+    labels: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    failures: dict[str, BerthFailure] = field(default_factory=dict)
+    namespaces: set[tuple[str, str]] = field(default_factory=set)
+
+    def of(self, cluster: str, name: str) -> dict[str, str]:
+        if cluster in self.failures:
+            raise self.failures[cluster]
+        return self.labels.setdefault((cluster, name), {"kubernetes.io/hostname": name, "nvidia.com/gpu.count": "1"})
+
+    async def facts(self, cluster: str, names: Collection[str]) -> dict[str, NodeFacts]:
+        now = datetime.now(UTC)
+        return {name: NodeFacts(dict(self.of(cluster, name)), 8000, 30 * 1024, now, now) for name in names}
+
+    async def use(self, cluster: str, name: str) -> NodeUse:
+        self.of(cluster, name)
+        return NodeUse(1500, 2048)
+
+    async def add_label(self, cluster: str, node: str, key: str, value: str, *, overwrite: bool) -> None:
+        labels = self.of(cluster, node)
+        if key in labels and not overwrite:
+            raise AlreadyExists(f"node {node!r} has a label {key!r} already")
+        labels[key] = value
+
+    async def set_label(self, cluster: str, node: str, key: str, value: str) -> None:
+        self._present(cluster, node, key)[key] = value
+
+    async def remove_label(self, cluster: str, node: str, key: str) -> None:
+        del self._present(cluster, node, key)[key]
+
+    async def has_namespace(self, cluster: str, name: str) -> bool:
+        if cluster in self.failures:
+            raise self.failures[cluster]
+        return (cluster, name) in self.namespaces
+
+    def _present(self, cluster: str, node: str, key: str) -> dict[str, str]:
+        labels = self.of(cluster, node)
+        if key not in labels:
+            raise NotFound(f"node {node!r} has no label {key!r}")
+        return labels
+
+
+@dataclass
 class Someone:
     """A principal with a key."""
 
@@ -130,6 +175,7 @@ class TheApi:
     clock: Clock
     app: Any
     client: httpx.AsyncClient
+    nodes: RecordingNodes
 
     def reset(self) -> None:
         self.clock.ahead = timedelta(0)
@@ -139,6 +185,7 @@ class TheApi:
         self.issuer.asked.clear()
         self.issuer.failures.clear()
         self.issuer.anchor_failures.clear()
+        self.nodes.failures.clear()
 
     async def call(self, method: str, path: str, who: Someone | None = None, **more: Any) -> httpx.Response:
         headers = {**(who.headers if who else {}), **more.pop("headers", {})}
@@ -202,6 +249,11 @@ class TheApi:
         answer = await self.call("PUT", f"/berth/v1/quotas/{namespace}", administrator, json=limits)
         assert answer.status_code == 200, answer.text
         return namespace
+
+    async def label(self, node: str, cluster: str = "worker-1") -> str:
+        """Key of a label that the node has."""
+        self.nodes.of(cluster, node)["example.com/rack"] = "7"
+        return "example.com/rack"
 
     async def workspace_id(self, name: str) -> UUID:
         async with self.ledger.reading() as connection:
@@ -293,12 +345,12 @@ def a_gpr_body(workspace: str, **changes: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def opened(database_url: str, *, ready_seconds: float = 2.0, clock: Clock | None = None) -> AsyncIterator[TheApi]:
     ledger, clock = Ledger(database_url), clock or Clock()
-    courier, issuer = RecordingCourier(ledger, clock), RecordingIssuer()
-    app = build_app(Backends(ledger, courier, issuer, clock, ready_seconds))
+    courier, issuer, nodes = RecordingCourier(ledger, clock), RecordingIssuer(), RecordingNodes()
+    app = build_app(Backends(ledger, courier, issuer, clock, ready_seconds, nodes=nodes))
     transport = httpx.ASGITransport(app)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://berth") as client:
-            yield TheApi(ledger, courier, issuer, clock, app, client)
+            yield TheApi(ledger, courier, issuer, clock, app, client, nodes)
     finally:
         await asyncio.gather(*courier.tasks)
         await ledger.close()

@@ -86,7 +86,41 @@ NATIVE_ROUTES = (
     Asked("DELETE", f"/berth/v1/keys/{SOME_ID}"),
     Asked("GET", "/berth/v1/events"),
 )
-ROUTES = EGS_ROUTES + NATIVE_ROUTES
+LABEL = "example.com/rack"
+QUOTA_YAML = "kind: quota\nquota: {name: q}\nnamespace: {'{namespace}': {gpu: 8}}"
+GPUCTL_ROUTES = (
+    Asked("GET", "/api/v1/pools"),
+    Asked("POST", "/api/v1/pools", {"name": "{new}"}),
+    Asked("GET", "/api/v1/pools/{poolName}"),
+    Asked("PUT", "/api/v1/pools/{poolName}", {"description": "for tests"}),
+    Asked("DELETE", "/api/v1/pools/{poolName}"),
+    Asked("GET", "/api/v1/nodes"),
+    Asked("GET", "/api/v1/nodes/gpu-detail"),
+    Asked("GET", "/api/v1/nodes/{nodeName}"),
+    Asked("POST", "/api/v1/nodes/{nodeName}/pools", {"pool": "{poolName}"}),
+    Asked("DELETE", "/api/v1/nodes/{nodeName}/pools/{poolName}"),
+    Asked("GET", "/api/v1/labels"),
+    Asked("GET", "/api/v1/nodes/labels", query={"key": LABEL}),
+    Asked("GET", "/api/v1/nodes/labels/all"),
+    Asked(
+        "POST",
+        "/api/v1/nodes/labels/batch",
+        query={"nodeNames": "{nodeName}", "key": LABEL, "value": "7", "overwrite": "true"},
+    ),
+    Asked("GET", "/api/v1/nodes/{nodeName}/labels"),
+    Asked("POST", "/api/v1/nodes/{nodeName}/labels", {"key": LABEL, "value": "7", "overwrite": True}),
+    Asked("GET", "/api/v1/nodes/{nodeName}/labels/{key}"),
+    Asked("PUT", "/api/v1/nodes/{nodeName}/labels/{key}", {"value": "7"}),
+    Asked("DELETE", "/api/v1/nodes/{nodeName}/labels/{key}"),
+    Asked("POST", "/api/v1/quotas", {"yamlContent": QUOTA_YAML}),
+    Asked("GET", "/api/v1/quotas"),
+    Asked("GET", "/api/v1/quotas/{namespaceName}"),
+    Asked("DELETE", "/api/v1/quotas/{namespaceName}"),
+    Asked("GET", "/api/v1/namespaces"),
+    Asked("GET", "/api/v1/namespaces/{namespaceName}"),
+    Asked("DELETE", "/api/v1/namespaces/{namespaceName}"),
+)
+ROUTES = EGS_ROUTES + NATIVE_ROUTES + GPUCTL_ROUTES
 
 
 def served() -> set[tuple[str, str]]:

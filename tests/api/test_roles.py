@@ -68,6 +68,32 @@ NEEDS = {
     "POST /berth/v1/keys": UNCONFINED_OWNER,
     "GET /berth/v1/keys": ANYBODY,
     "GET /berth/v1/events": ADMINISTRATOR,
+    "GET /api/v1/pools": ANYBODY,
+    "POST /api/v1/pools": ADMINISTRATOR,
+    "GET /api/v1/pools/{poolName}": ANYBODY,
+    "PUT /api/v1/pools/{poolName}": ADMINISTRATOR,
+    "DELETE /api/v1/pools/{poolName}": ADMINISTRATOR,
+    "GET /api/v1/nodes": ANYBODY,
+    "GET /api/v1/nodes/gpu-detail": ANYBODY,
+    "GET /api/v1/nodes/{nodeName}": ANYBODY,
+    "POST /api/v1/nodes/{nodeName}/pools": ADMINISTRATOR,
+    "DELETE /api/v1/nodes/{nodeName}/pools/{poolName}": ADMINISTRATOR,
+    "GET /api/v1/labels": ANYBODY,
+    "GET /api/v1/nodes/labels": ANYBODY,
+    "GET /api/v1/nodes/labels/all": ANYBODY,
+    "POST /api/v1/nodes/labels/batch": ADMINISTRATOR,
+    "GET /api/v1/nodes/{nodeName}/labels": ANYBODY,
+    "POST /api/v1/nodes/{nodeName}/labels": ADMINISTRATOR,
+    "GET /api/v1/nodes/{nodeName}/labels/{key}": ANYBODY,
+    "PUT /api/v1/nodes/{nodeName}/labels/{key}": ADMINISTRATOR,
+    "DELETE /api/v1/nodes/{nodeName}/labels/{key}": ADMINISTRATOR,
+    "POST /api/v1/quotas": ADMINISTRATOR,
+    "GET /api/v1/quotas": ANYBODY,
+    "GET /api/v1/quotas/{namespaceName}": VIEW,
+    "DELETE /api/v1/quotas/{namespaceName}": ADMINISTRATOR,
+    "GET /api/v1/namespaces": ANYBODY,
+    "GET /api/v1/namespaces/{namespaceName}": VIEW,
+    "DELETE /api/v1/namespaces/{namespaceName}": OWN,
 }
 KEY_ROUTES = {"DELETE /api/v1/api-key", "DELETE /berth/v1/keys/00000000-0000-0000-0000-000000000001"}
 """Told apart by the key, not by a workspace: they have tests of their own."""
@@ -126,7 +152,9 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
                 workspace = await api.workspace(owner)
                 caller = await the_caller(api, who, owner, workspace)
             names = {"workspace": workspace, "gpr": await api.gpr(owner, workspace)}
-            names |= {"pool": await api.pool(), "namespace": await api.quota(f"{workspace}-ns")}
+            names |= {"pool": await api.pool("worker-1-t4-39"), "namespace": await api.quota(f"{workspace}-ns")}
+            names |= {"poolName": names["pool"], "namespaceName": names["namespace"]}
+            names |= {"nodeName": "worker-1-t4-39", "key": await api.label("worker-1-t4-39")}
             status = await status_of(api, asked, caller, **names)
             if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):
                 wrong.append(f"{asked}: {status}")
@@ -141,7 +169,7 @@ def acceptable(asked: Asked, who: str) -> set[int]:
 
 
 def ends_the_workspace(asked: Asked) -> bool:
-    return asked.method == "DELETE" and "workspace" in asked.path
+    return asked.method == "DELETE" and ("workspace" in asked.path or "/namespaces/" in asked.path)
 
 
 async def status_of(api: TheApi, asked: Asked, caller: Someone, **words: str) -> int:

@@ -10,6 +10,7 @@ import jwt
 import pytest
 
 from api.app import DIALECTS
+from api.dialects.gpuctl.routes import GPUCTL
 from tests.api.route_table import ROUTES, SOME_ID, Asked, filled, served
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ NO_CREDENTIALS = (
     f"Bearer {'x' * 10_000}",
 )
 NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws", "pool": "p", "namespace": "ns"}
+NAMES |= {"poolName": "p", "namespaceName": "ns", "nodeName": "n", "key": "example.com/rack"}
 
 
 def test_the_route_table_names_every_route_that_needs_a_login() -> None:
@@ -46,6 +48,8 @@ async def test_a_stranger_is_told_only_that(api: TheApi, asked: Asked) -> None:
 async def test_a_stranger_does_not_learn_which_paths_and_methods_exist(api: TheApi, dialect: object) -> None:
     prefix = dialect.prefix  # type: ignore[attr-defined]
     for method, path in [("GET", f"{prefix}/nothing/here"), ("TRACE", f"{prefix}/gprs"), ("PUT", f"{prefix}/gpr/list")]:
+        assert_turned_away(await api.client.request(method, path))
+    for method, path in [("GET", "/api/v1/nodes/a/b/c"), ("TRACE", "/api/v1/pools"), ("PATCH", "/api/v1/quotas")]:
         assert_turned_away(await api.client.request(method, path))
 
 
@@ -114,7 +118,11 @@ def assert_turned_away(answer: httpx.Response) -> None:
     assert answer.status_code == 401, answer.text
     assert answer.headers["www-authenticate"] == "Bearer"
     body = answer.json()
-    if str(answer.request.url.path).startswith("/api/v1"):
+    path = str(answer.request.url.path)
+    if GPUCTL.claims(path):
+        assert body.keys() == {"error"}
+        assert isinstance(body["error"], str)
+    elif path.startswith("/api/v1"):
         assert set(body) == ENVELOPE
         assert body["statusCode"] == 401
         assert (body["status"], body["data"], body["error"]["data"]) == ("UNAUTHENTICATED", None, None)

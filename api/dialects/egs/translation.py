@@ -175,7 +175,7 @@ def gpr_item(gpr: Gpr, now: datetime) -> schemas.GprItem:
         gpuSharingMode=_word(options, "gpuSharingMode") or "Virtual Machine",
         estimatedStartTime=_instant(gpr.estimate.starts_at),
         estimatedWaitTime=_wait(gpr, now),
-        exitDuration=format_duration(request.duration_seconds),
+        exitDuration="" if request.duration_seconds is None else format_duration(request.duration_seconds),
         earlyRelease=gpr.end_cause == EndCause.EARLY_RELEASE,
         gprName=request.name,
         gpuShape=_word(options, "gpuShape") or request.shape,

@@ -116,8 +116,8 @@ class GprView(Answer):
     memory_gib: int
     clusters: list[str]
     pool: str
-    duration: str
-    duration_seconds: int
+    duration: str = Field(description="Empty: until it ends by itself or is told to.")
+    duration_seconds: int | None
     priority: int
     band: Band
     requeue_on_failure: bool

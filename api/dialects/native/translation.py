@@ -128,7 +128,7 @@ def gpr_view(gpr: Gpr) -> schemas.GprView:
         memory_gib=request.memory_gib,
         clusters=list(request.clusters),
         pool=request.pool,
-        duration=format_duration(request.duration_seconds),
+        duration="" if request.duration_seconds is None else format_duration(request.duration_seconds),
         duration_seconds=request.duration_seconds,
         priority=request.priority,
         band=band_of(request.priority),

@@ -114,6 +114,14 @@ def test_a_template_uses_the_lease_when_it_asks_for_gpus_and_no_other_leases_tok
     assert not asks_for_leased_gpus(a_template(gpus=0)["spec"], TOKEN)
 
 
+def test_a_template_that_names_no_token_uses_its_workspaces_and_never_a_jobs() -> None:
+    spec = a_template(gpus=2)["spec"]
+    assert not asks_for_leased_gpus(spec, "lease-7.berth.io/gpu")
+    spec["containers"][0]["resources"]["limits"]["lease-7.berth.io/gpu"] = "2"
+    assert asks_for_leased_gpus(spec, "lease-7.berth.io/gpu")
+    assert not asks_for_leased_gpus(spec, TOKEN)
+
+
 BETA = "beta-1.berth.io/gpu"
 
 

@@ -1,0 +1,1 @@
+"""The gpuctl API: jobs, pools and quotas as YAML documents, as its clients know them."""

@@ -1,0 +1,183 @@
+"""Jobs in the ledger: what each is to run, and what was last seen of it. Their phases are their Gprs'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from domain.failures import AlreadyExists, NotFound
+from domain.gpr import EndCause, Phase
+from domain.job import FINISHED, Job, JobEvent, JobKind, JobSpec, JobState, JobStatus, ObservedJob, ObservedPod
+from domain.messages import RELEASE_SIGNAL, kick_arbiter, start_gpr, tell_gpr
+from ledger import gprs, lifecycle, outbox, reading
+from ledger.statements import load
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from domain.gpr import Gpr, GprRequest
+    from ledger.connection import Connection, Row
+
+_SQL = load("jobs")
+_SPEC: Final = TypeAdapter(JobSpec)
+_PODS: Final = TypeAdapter(tuple[ObservedPod, ...])
+_EVENTS: Final = TypeAdapter(tuple[JobEvent, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs to list; None: all."""
+
+    kind: JobKind | None = None
+    pool: str | None = None
+    namespace: str | None = None
+    status: JobStatus | None = None
+    limit: int = 100
+    offset: int = 0
+
+
+async def submit(  # noqa: PLR0913, PLR0917 - one argument for each thing that only the caller knows
+    connection: Connection,
+    gpr_id: UUID,
+    workspace_id: UUID,
+    submitted_by: UUID,
+    request: GprRequest,
+    spec: JobSpec,
+    options: dict[str, object],
+    now: datetime,
+) -> list[int]:
+    """Write a new queued job; the ids of the messages to deliver after the commit. AlreadyExists while its name is used."""
+    await gprs.insert(connection, gpr_id, workspace_id, submitted_by, request, options, now)
+    row = (gpr_id, workspace_id, spec.namespace, spec.name, spec.kind, _SPEC.dump_python(spec, mode="json"))
+    try:
+        await connection.execute(_SQL["insert"], *row)
+    except asyncpg.UniqueViolationError as error:
+        raise AlreadyExists(f"there is a job {spec.name!r} in namespace {spec.namespace!r} already") from error
+    return await outbox.put_all(connection, [start_gpr(str(gpr_id), is_job=True), kick_arbiter()])
+
+
+async def find(connection: Connection, gpr_id: UUID) -> Job:
+    """One job, or NotFound."""
+    row = await connection.fetchrow(_SQL["one"], gpr_id)
+    if row is None:
+        raise NotFound(f"there is no job {gpr_id}")
+    return _job(row, await gprs.find(connection, gpr_id))
+
+
+async def spec_of(connection: Connection, gpr_id: UUID) -> JobSpec:
+    """What it is to run."""
+    row = await connection.fetchrow(_SQL["one"], gpr_id)
+    if row is None:
+        raise NotFound(f"there is no job {gpr_id}")
+    return _SPEC.validate_python(row["spec"])
+
+
+async def id_of(
+    connection: Connection, workspace_ids: Collection[UUID] | None, name: str, namespace: str | None = None
+) -> UUID | None:
+    """The job, or the job of the pod, that has this name now, or had it last; in these workspaces, or in any for None."""
+    where = (_listed(workspace_ids), name, namespace)
+    found: UUID | None = await connection.fetchval(_SQL["by_name"], *where)
+    return found or await connection.fetchval(_SQL["by_pod"], *where)
+
+
+async def page(
+    connection: Connection, workspace_ids: Collection[UUID] | None, query: JobQuery, now: datetime
+) -> tuple[list[tuple[Job, str]], int]:
+    """Jobs with the name of each of their pods, or with "" while there is none; and how many such there are in all."""
+    rows = await connection.fetch(
+        _SQL["page"],
+        _listed(workspace_ids),
+        query.kind,
+        query.pool,
+        query.namespace,
+        query.status,
+        now,
+        query.limit,
+        query.offset,
+    )
+    ids = list({row["gpr_id"] for row in rows})
+    own = {row["gpr_id"]: row for row in await connection.fetch(_SQL["of_gprs"], ids)}
+    found = {gpr.id: _job(own[gpr.id], gpr) for gpr in await reading.gprs_of(connection, ids)}
+    return [(found[row["gpr_id"]], row["pod"]) for row in rows], rows[0]["total"] if rows else 0
+
+
+async def observe(connection: Connection, gpr_id: UUID, observed: ObservedJob, now: datetime) -> list[int]:
+    """Write what was seen of it; a training job that has ended gives its GPUs back. The ids of the messages to deliver."""
+    news = await connection.fetchval(
+        _SQL["observe"],
+        gpr_id,
+        observed.state,
+        observed.reason,
+        observed.message,
+        observed.ready,
+        observed.wanted,
+        _PODS.dump_python(observed.pods, mode="json"),
+        observed.service_node_port,
+        now,
+    )
+    if news is None or observed.state not in FINISHED:
+        return []
+    return await _end_of_itself(connection, gpr_id, observed, now)
+
+
+async def keep(
+    connection: Connection, gpr_id: UUID, logs: Mapping[str, Sequence[str]], happenings: Sequence[JobEvent]
+) -> None:
+    """Keep what the cluster forgets when the job goes."""
+    told = _EVENTS.dump_python(tuple(happenings), mode="json")
+    await connection.execute(_SQL["keep"], gpr_id, {pod: list(lines) for pod, lines in logs.items()}, told)
+
+
+async def force(connection: Connection, gpr_id: UUID) -> None:
+    """Its pods are to go at once when they go."""
+    await connection.execute(_SQL["force"], gpr_id)
+
+
+async def running(connection: Connection, cluster: str) -> Mapping[str, str]:
+    """Namespaces of the jobs that should have pods on a cluster, by id."""
+    return {row["id"]: row["namespace"] for row in await connection.fetch(_SQL["running"], cluster)}
+
+
+def _listed(workspace_ids: Collection[UUID] | None) -> list[UUID] | None:
+    return None if workspace_ids is None else list(workspace_ids)
+
+
+async def _end_of_itself(connection: Connection, gpr_id: UUID, observed: ObservedJob, now: datetime) -> list[int]:
+    job = await find(connection, gpr_id)
+    if job.spec.kind is not JobKind.TRAINING or job.gpr.phase not in {Phase.PROVISIONING, Phase.ACTIVE}:
+        return []
+    succeeded = observed.state is JobState.SUCCEEDED
+    cause = EndCause.COMPLETED if succeeded else EndCause.JOB_FAILED
+    why = "" if succeeded else f"{observed.reason}: {observed.message}".strip(": ")
+    after = await lifecycle.begin_release(connection, gpr_id, cause, now, failure=why)
+    return await outbox.put_all(connection, [tell_gpr(RELEASE_SIGNAL, after), kick_arbiter()])
+
+
+def _job(row: Row, gpr: Gpr) -> Job:
+    return Job(
+        gpr=gpr,
+        spec=_SPEC.validate_python(row["spec"]),
+        observed=_observed(row) if row["state"] else None,
+        observed_at=row["observed_at"],
+        is_forced=row["is_forced"],
+        logs={pod: tuple(lines) for pod, lines in row["logs"].items()},
+        happenings=_EVENTS.validate_python(row["happenings"]),
+    )
+
+
+def _observed(row: Row) -> ObservedJob:
+    return ObservedJob(
+        state=JobState(row["state"]),
+        reason=row["reason"],
+        message=row["message"],
+        ready=row["ready"],
+        wanted=row["wanted"],
+        pods=_PODS.validate_python(row["pods"]),
+        service_node_port=row["node_port"],
+    )
