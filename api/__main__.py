@@ -19,6 +19,7 @@ from api.app import build_app
 from api.auth.rates import Rates
 from api.backends import Backends
 from api.operations.cluster_nodes import ClusterNodes
+from api.operations.job_logs import ClusterLogs
 from api.operations.kubeconfigs import ClusterKubeconfigs
 from api.settings import Settings
 from clusters.connection import ClusterConnection
@@ -73,8 +74,16 @@ async def serve(settings: Settings) -> None:
     courier = Courier(ledger, temporal)
     connections = {name: ClusterConnection.from_kubeconfig(name, path) for name, path in settings.kubeconfigs.items()}
     kubeconfigs = ClusterKubeconfigs(connections)
-    nodes = ClusterNodes(connections)
-    backends = Backends(ledger, courier, kubeconfigs, ready_seconds=settings.ready_seconds, nodes=nodes)
+    nodes, logs = ClusterNodes(connections), ClusterLogs(connections)
+    backends = Backends(
+        ledger,
+        courier,
+        kubeconfigs,
+        ready_seconds=settings.ready_seconds,
+        nodes=nodes,
+        logs=logs,
+        host_path_prefixes=settings.host_path_prefixes,
+    )
     rates = Rates(settings.requests_per_key, settings.bad_requests_per_address)
     app = build_app(backends, settings.cors_origins, rates)
     _settle_memory()
@@ -83,6 +92,7 @@ async def serve(settings: Settings) -> None:
         await Server(_server_config(app, settings)).serve()
     finally:
         nodes.close()
+        logs.close()
         await _close(courier, kubeconfigs, ledger)
 
 

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Comma-joined origins whose pages may call this API; none by default."""
     ledger_connections_max: int = Field(20, ge=1, le=1000, validation_alias="BERTH_API_LEDGER_CONNECTIONS")
     """Connections to the ledger that this process keeps at most."""
+    host_path_prefixes: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="BERTH_HOST_PATH_PREFIXES")
+    """Comma-joined folders of the nodes under which jobs may mount; none by default."""
     requests_per_key: str = Field(PER_KEY, validation_alias="BERTH_API_REQUESTS_PER_KEY")
     """How often one key may ask this process, as in `6000/minute`; empty: as often as it likes."""
     bad_requests_per_address: str = Field(BAD_PER_ADDRESS, validation_alias="BERTH_API_BAD_REQUESTS_PER_ADDRESS")
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
             raise ValueError("write BERTH_KUBECONFIGS as name=path,name=path")
         return {name.strip(): Path(path.strip()) for name, _, path in pairs}
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "host_path_prefixes", mode="before")
     @classmethod
-    def _split_origins(cls, text: object) -> object:
+    def _split(cls, text: object) -> object:
         return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from domain.gpr import GprRequest
+from domain.job import JobKind, JobSpec
 from domain.workspace import WorkspaceRequest
-from ledger import gprs, inventory, workspaces
+from ledger import gprs, inventory, jobs, workspaces
 
 if TYPE_CHECKING:
     from clusters.connection import ClusterConnection
@@ -65,6 +66,27 @@ async def a_gpr(ledger: Ledger, workspace_id: UUID, **changes: object) -> UUID:
     async with ledger.transaction() as connection:
         await gprs.submit(connection, gpr_id, workspace_id, submitter, a_request(**changes), {}, now())
     return gpr_id
+
+
+async def a_job(ledger: Ledger, workspace_id: UUID, *, kind: JobKind = JobKind.TRAINING, **changes: Any) -> UUID:
+    """Id of a queued job in the first namespace of its workspace; changes of its spec, or of `duration_seconds`."""
+    job_id, submitter = uuid4(), await a_principal(ledger)
+    duration = changes.pop("duration_seconds", 3600)
+    async with ledger.transaction() as connection:
+        namespace = (await workspaces.find(connection, workspace_id)).request.namespaces[0]
+        fields = {"name": f"job-{job_id.hex[:8]}", "gpus_per_replica": 1, "image": "busybox", **changes}
+        spec = JobSpec(kind=kind, namespace=namespace, **fields)
+        request = a_request(
+            name=spec.name,
+            nodes=spec.replicas,
+            gpus_per_node=spec.gpus_per_replica,
+            duration_seconds=duration,
+            exclusive=False,
+            namespace=namespace,
+            spread=kind is JobKind.TRAINING,
+        )
+        await jobs.submit(connection, job_id, workspace_id, submitter, request, spec, {}, now())
+    return job_id
 
 
 async def the_inventory_of(ledger: Ledger, cluster: ClusterConnection) -> None:

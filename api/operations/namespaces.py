@@ -63,6 +63,12 @@ async def find(call: Call, name: str) -> Namespace:
     return Namespace(name, workspace, limits[0] if limits else None)
 
 
+async def usual(call: Call, otherwise: str) -> str:
+    """The namespace that is meant when none is named: the caller's only one, if it has just one."""
+    names = {name for workspace in await _workspaces(call) for name in workspace.request.namespaces}
+    return names.pop() if len(names) == 1 else otherwise
+
+
 async def delete(call: Call, name: str, *, force: bool = False) -> Workspace:
     """Begin to delete a namespace, and its workspace with it. With `force`, what is live in it is ended first.
 

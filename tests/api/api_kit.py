@@ -18,6 +18,7 @@ from domain.failures import AlreadyExists, BerthFailure, NotFound
 from domain.gpr import EndCause, Phase
 from domain.hardware import ClusterCapabilities, Gpu, NodeFacts, NodeUse, ObservedNode
 from domain.identity import Principal, Role
+from domain.job import JobEvent
 from domain.messages import WORKSPACE_WORKFLOW
 from domain.workspace import WorkspacePhase
 from ledger import access, gprs, inventory, leases, lifecycle, workspaces
@@ -153,6 +154,25 @@ class RecordingNodes:
 
 
 @dataclass
+class RecordedLogs:
+    """What pods would say, and what is said of jobs; nobody else is asked."""
+
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    told: dict[str, list[JobEvent]] = field(default_factory=dict)
+    failure: BerthFailure | None = None
+
+    async def tail(self, cluster: str, namespace: str, pod: str, lines: int) -> list[str]:  # noqa: ARG002 - as asked
+        if self.failure:
+            raise self.failure
+        return self.lines.get(pod, [])[-lines:]
+
+    async def events(self, cluster: str, namespace: str, job_id: str) -> list[JobEvent]:  # noqa: ARG002 - as asked
+        if self.failure:
+            raise self.failure
+        return self.told.get(job_id, [])
+
+
+@dataclass
 class Someone:
     """A principal with a key."""
 
@@ -176,6 +196,7 @@ class TheApi:
     app: Any
     client: httpx.AsyncClient
     nodes: RecordingNodes
+    logs: RecordedLogs
 
     def reset(self) -> None:
         self.clock.ahead = timedelta(0)
@@ -186,6 +207,7 @@ class TheApi:
         self.issuer.failures.clear()
         self.issuer.anchor_failures.clear()
         self.nodes.failures.clear()
+        self.logs.failure = None
 
     async def call(self, method: str, path: str, who: Someone | None = None, **more: Any) -> httpx.Response:
         headers = {**(who.headers if who else {}), **more.pop("headers", {})}
@@ -297,6 +319,13 @@ class TheApi:
             found = await gprs.find(connection, gpr_id)
         assert found.phase is phase
 
+    async def finish(self, external_id: str) -> None:
+        """Let the teardown of a Gpr come to its end."""
+        async with self.ledger.reading() as connection:
+            gpr_id = await gprs.id_of_external(connection, external_id)
+        assert gpr_id is not None
+        await self.come_to_rest(gpr_id)
+
     async def come_to_rest(self, gpr_id: UUID) -> Phase:
         """Let its lifecycle go on until everything is free; the phase in which it then is."""
         async with self.ledger.transaction() as connection:
@@ -346,11 +375,15 @@ def a_gpr_body(workspace: str, **changes: Any) -> dict[str, Any]:
 async def opened(database_url: str, *, ready_seconds: float = 2.0, clock: Clock | None = None) -> AsyncIterator[TheApi]:
     ledger, clock = Ledger(database_url), clock or Clock()
     courier, issuer, nodes = RecordingCourier(ledger, clock), RecordingIssuer(), RecordingNodes()
-    app = build_app(Backends(ledger, courier, issuer, clock, ready_seconds, nodes=nodes))
+    logs = RecordedLogs()
+    backends = Backends(
+        ledger, courier, issuer, clock, ready_seconds, nodes=nodes, logs=logs, host_path_prefixes=("/data",)
+    )
+    app = build_app(backends)
     transport = httpx.ASGITransport(app)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://berth") as client:
-            yield TheApi(ledger, courier, issuer, clock, app, client, nodes)
+            yield TheApi(ledger, courier, issuer, clock, app, client, nodes, logs)
     finally:
         await asyncio.gather(*courier.tasks)
         await ledger.close()

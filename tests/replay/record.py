@@ -1,4 +1,4 @@
-"""Records the histories that every later version must still replay: `python -m tests.replay.record VERSION`.
+"""Records the histories that every later version must still replay: `python -m tests.replay.record VERSION [NAME…]`.
 
 Each scenario lives through real workers, ledger and cluster. Never edit a recorded history; delete one only when the
 last run of its version is past retention.
@@ -32,6 +32,7 @@ from tests.workflows.disturbances import FOR_EVER, FailingStep
 from tests.workflows.stage import Stage
 from workflows.arbiter import ArbiterWorkflow
 from workflows.gpr import GprWorkflow
+from workflows.job import JobWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
 from workflows.workspace import WorkspaceWorkflow
 
@@ -108,6 +109,30 @@ async def gpr_failed_after_retries(stage: Stage) -> Lifecycle:
     return lifecycle
 
 
+async def job_expired(stage: Stage) -> Lifecycle:
+    job_id = await stage.a_granted_job(await stage.a_workspace(), replicas=2)
+    lifecycle = await stage.start_job(job_id)
+    await lifecycle.result()
+    return lifecycle
+
+
+async def job_open_in_the_lease(stage: Stage) -> Lifecycle:
+    return (await active_job(stage))[1]
+
+
+async def job_ended(stage: Stage) -> Lifecycle:
+    job_id, lifecycle = await active_job(stage)
+    await lifecycle.signal(JobWorkflow.release, await ended(stage, job_id))
+    await lifecycle.result()
+    return lifecycle
+
+
+async def job_open_in_teardown(stage: Stage) -> Lifecycle:
+    job_id, lifecycle = await active_job(stage)
+    await lifecycle.signal(JobWorkflow.release, await ended(stage, job_id))
+    return await settled(lifecycle)
+
+
 async def workspace_open(stage: Stage) -> Lifecycle:
     return (await made(stage))[1]
 
@@ -159,6 +184,10 @@ SCENARIOS: dict[str, tuple[Callable[[Stage], Awaitable[Lifecycle]], FailingStep 
     "Gpr.cancelled_in_the_queue": (gpr_cancelled_in_the_queue, None),
     "Gpr.cancelled_by_an_operator": (gpr_cancelled_by_an_operator, None),
     "Gpr.failed_after_retries": (gpr_failed_after_retries, FailingStep("write_tokens", times=FOR_EVER)),
+    "Job.expired": (job_expired, None),
+    "Job.open_in_the_lease": (job_open_in_the_lease, None),
+    "Job.ended": (job_ended, None),
+    "Job.open_in_teardown": (job_open_in_teardown, FailingStep("delete_job", times=FOR_EVER)),
     "Workspace.open": (workspace_open, None),
     "Workspace.deleted": (workspace_deleted, None),
     "Workspace.failed": (workspace_failed, FailingStep("apply_tenancy", times=FOR_EVER)),
@@ -175,6 +204,15 @@ async def active(stage: Stage) -> tuple[Any, Lifecycle]:
     while (await stage.gpr(gpr_id)).phase is not Phase.ACTIVE:
         await asyncio.sleep(0.05)
     return gpr_id, await settled(lifecycle)
+
+
+async def active_job(stage: Stage) -> tuple[Any, Lifecycle]:
+    job_id = await stage.a_granted_job(await stage.a_workspace(), duration_seconds=None)
+    with stage.environment.with_time_skipping_disabled():
+        lifecycle = await stage.start_job(job_id)
+    while (await stage.job(job_id)).gpr.phase is not Phase.ACTIVE:
+        await asyncio.sleep(0.05)
+    return job_id, await settled(lifecycle)
 
 
 async def ended(stage: Stage, gpr_id: Any) -> Any:
@@ -219,7 +257,7 @@ def without_machine(text: str) -> str:
     return text
 
 
-async def record(version: str) -> None:
+async def record(version: str, only: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     with ExitStack() as parts:
         postgres = parts.enter_context(running_postgres())
@@ -228,6 +266,8 @@ async def record(version: str) -> None:
         install(cluster)
         async with time_skipping_environment() as environment:
             for name, (scenario, failing) in SCENARIOS.items():
+                if only and name not in only:
+                    continue
                 ledger = Ledger(postgres.create_database())
                 await migrate(ledger)
                 async with Stage(environment, ledger, cluster, interceptors=[failing] if failing else []) as stage:
@@ -238,6 +278,6 @@ async def record(version: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1]))
+    asyncio.run(record(sys.argv[1], sys.argv[2:]))
     sys.stdout.flush()
     os._exit(0)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus
 
+from activities.jobs import ClusterJobs
 from arbitration.arbiter_pass import grant
 from clusters.capacity import read_tokens, remove_tokens
 from clusters.inventory import observe_nodes
@@ -17,12 +18,13 @@ from clusters.tenancy import apply_tenancy, delete_tenancy
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
 from domain.gpr import Phase
-from domain.identifiers import CORE_TASK_QUEUE, gpr_workflow_id, token_key
-from ledger import gprs, leases, workspaces
+from domain.identifiers import CORE_TASK_QUEUE, gpr_workflow_id, is_lease_token, job_workflow_id, token_key
+from ledger import gprs, jobs, leases, workspaces
 from ledger import lifecycle as lifecycle_rows
-from tests.builders import a_gpr, a_workspace, now, the_inventory_of
+from tests.builders import a_gpr, a_job, a_workspace, now, the_inventory_of
 from worker.parts import cluster_worker, core_worker
 from workflows.gpr import GprWorkflow
+from workflows.job import JobWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from clusters.connection import ClusterConnection
     from domain.gpr import Gpr
+    from domain.job import Job
     from domain.workspace import Tenancy
     from ledger.connection import Ledger
 
@@ -121,6 +124,25 @@ class Stage:
         """Start its lifecycle in skipped time."""
         return await self.start_workflow(GprWorkflow.run, str(gpr_id), gpr_workflow_id(gpr_id))
 
+    async def a_granted_job(self, workspace_id: UUID, **changes: Any) -> UUID:
+        """Submitted and granted; its lifecycle does not run yet."""
+        job_id = await a_job(self.ledger, workspace_id, **changes)
+        await self.arbitrate()
+        return job_id
+
+    async def start_job(self, job_id: UUID) -> WorkflowHandle[JobWorkflow, str]:
+        """Start a job's lifecycle in skipped time."""
+        return await self.start_workflow(JobWorkflow.run, str(job_id), job_workflow_id(job_id))
+
+    async def observe_jobs(self) -> None:
+        """What the watch does when something of a job has changed."""
+        observer = ClusterJobs(self.cluster, self.ledger, self.courier)
+        await observer.observe(await observer.running(), now())
+
+    async def job(self, job_id: UUID) -> Job:
+        async with self.ledger.reading() as connection:
+            return await jobs.find(connection, job_id)
+
     async def start_workflow(self, run: Any, argument: str, workflow_id: str) -> WorkflowHandle[Any, Any]:
         """Start any workflow in skipped time; it is terminated at the end if it still runs."""
         handle = await self.environment.client.start_workflow(run, argument, id=workflow_id, task_queue=CORE_TASK_QUEUE)
@@ -152,6 +174,8 @@ class Stage:
         """No open lease, no held GPU, no token, no access."""
         async with self.ledger.reading() as connection:
             assert await leases.open_leases(connection) == []
+        for node in await asyncio.to_thread(observe_nodes, self.cluster):
+            assert not any(is_lease_token(key) for key in node.tokens)
         for workspace_id in workspace_ids:
             tenancy = await self.tenancy(workspace_id)
             tokens = await asyncio.to_thread(read_tokens, self.cluster, token_key(tenancy.tenant), NODES)

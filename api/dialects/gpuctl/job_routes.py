@@ -12,10 +12,10 @@ from api.calls import CreatingCall, CurrentCall
 from api.dialects.gpuctl import envelopes, job_answers, schemas
 from api.dialects.gpuctl.bodies import DocumentBody, document_body_of
 from api.dialects.gpuctl.job_document import DEFAULT_POOL, read_job
-from api.dialects.gpuctl.job_translation import to_domain
+from api.dialects.gpuctl.job_translation import DEFAULT_NAMESPACE, to_domain
 from api.dialects.gpuctl.paths import CHANGE, LIST, LOOK, PageNumber, PageSize, PathWord, QueryWord, new_router
 from api.dialects.gpuctl.yaml_documents import YamlDocument, load_yaml
-from api.operations import jobs
+from api.operations import jobs, namespaces
 from api.operations.jobs import JobQuery, JobSubmission
 from api.payloads import body_of, content, payload
 from domain.failures import BerthFailure, InvalidRequest
@@ -39,7 +39,7 @@ Kind = Annotated[JobKind | None, Query()]
 )
 async def create_job(call: CreatingCall, body: Annotated[DocumentBody, content(document_body_of)]) -> Response:
     """Queue a job. Durable when answered. With `dryRun` it is checked and planned, and nothing is made."""
-    wish = _wish(body.document)
+    wish = _wish(body.document, await namespaces.usual(call, DEFAULT_NAMESPACE))
     if body.dry_run:
         start = await jobs.try_out(call, wish)
         return envelopes.success(job_answers.tried_out(wish.spec, start, call.now))
@@ -58,9 +58,10 @@ async def create_job(call: CreatingCall, body: Annotated[DocumentBody, content(d
 async def create_jobs(call: CurrentCall, body: Annotated[schemas.JobBatch, payload(schemas.JobBatch)]) -> Response:
     """Queue several jobs, each on its own: one that is refused keeps no other back."""
     result = schemas.BatchResult(success=[], failed=[])
+    usual = await namespaces.usual(call, DEFAULT_NAMESPACE)
     for index, text in enumerate(body.yamlContents):
         try:
-            wish = _wish(load_yaml(text))
+            wish = _wish(load_yaml(text), usual)
             await (jobs.try_out(call, wish) if body.dryRun else jobs.submit(call, wish))
         except BerthFailure as failure:
             result.failed.append(schemas.BatchFailure(index=index, error=failure.message))
@@ -127,8 +128,8 @@ async def get_logs(  # noqa: PLR0913 - the document's parameters
     return envelopes.success(job_answers.logs(log, timestamps=timestamps))
 
 
-def _wish(document: YamlDocument) -> JobSubmission:
-    return job_answers.submission_of(to_domain(read_job(document)))
+def _wish(document: YamlDocument, usual_namespace: str) -> JobSubmission:
+    return job_answers.submission_of(to_domain(read_job(document), namespace=usual_namespace))
 
 
 def _status(word: str) -> JobStatus:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from fastapi import Query, Response
+from pydantic import AfterValidator, Field
 
 from api.calls import CurrentCall
 from api.dialects.gpuctl import envelopes, schemas
@@ -27,12 +29,31 @@ from api.payloads import body_of, payload
 
 router = new_router()
 
-LABELS_AT_ONCE = 500
+NODES_AT_ONCE: Final = 500
+REPEATED_MAX: Final = 200
+"""A server reads no address of more than 64 KiB."""
+NODE_NAME_MAX: Final = 253
+_NODE: Final = r"[A-Za-z0-9._-]+"
+
+
+def _names(parts: list[str]) -> list[str]:
+    """Repeated, or one comma-joined list."""
+    names = [name for part in parts for name in part.split(",")]
+    if len(names) > NODES_AT_ONCE:
+        raise ValueError(f"must be at most {NODES_AT_ONCE} nodes")
+    for name in names:
+        if len(name) > NODE_NAME_MAX or not re.fullmatch(_NODE, name, re.ASCII):
+            raise ValueError(f"{name[:80]!r} is no name of a node")
+    return names
+
+
+_Name = Annotated[str, Field(json_schema_extra={"pattern": f"^{_NODE}(,{_NODE})*$", "maxLength": NODE_NAME_MAX})]
 Names = Annotated[
-    list[Annotated[str, Query(max_length=253)]],
-    Query(min_length=1, max_length=LABELS_AT_ONCE, description="Repeated, or one comma-joined list."),
+    list[_Name],
+    AfterValidator(_names),
+    Query(min_length=1, max_length=REPEATED_MAX, description="Repeated, or one comma-joined list."),
 ]
-LabelKey = Annotated[str, Query(min_length=1, max_length=317)]
+LabelKey = Annotated[str, Query(), schemas.LABEL_KEY]
 
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
@@ -90,13 +111,12 @@ async def add_label_to_nodes(
     call: CurrentCall,
     nodeNames: Names,
     key: LabelKey,
-    value: Annotated[str, Query(max_length=schemas.LABEL_VALUE_LENGTH_MAX)],
+    value: Annotated[str, Query(), schemas.LABEL_VALUE],
     *,
     overwrite: bool = False,
 ) -> Response:
     """Put a label on several nodes, each for itself. Administrators only."""
-    names = [name for part in nodeNames for name in part.split(",") if name]
-    outcome = await labels.add_to_all(call, names, labels.NewLabel(key, value, overwrite))
+    outcome = await labels.add_to_all(call, nodeNames, labels.NewLabel(key, value, overwrite))
     return envelopes.success(gpuctl.label_batch(outcome))
 
 

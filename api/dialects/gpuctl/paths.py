@@ -15,7 +15,7 @@ PAGE_MAX: Final = 1_000_000
 _NO_NUL: Final = r"^[^\x00]*$"
 
 PathWord = Annotated[str, Path(max_length=253, pattern=_NO_NUL)]
-PathKey = Annotated[str, Path(max_length=317, pattern=_NO_NUL)]
+PathKey = Annotated[str, Path(), schemas.LABEL_KEY]
 """A label's key, slash and all."""
 QueryWord = Annotated[str | None, Query(max_length=253, pattern=_NO_NUL)]
 PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]

@@ -11,19 +11,25 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.wording import Flag, Text, Word
+from api.wording import Flag, Word
 
 YAML_CHARACTERS_MAX: Final = 64 * 1024
 BATCH_MAX: Final = 1000
 LABEL_VALUE_LENGTH_MAX: Final = 63
 
+_LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DOMAIN_PART: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_LABEL_KEY: Final = rf"^({_DOMAIN_PART}(\.{_DOMAIN_PART})*/)?{_LABEL_NAME}$"
 _SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
 YamlContent = Annotated[str, StringConstraints(max_length=YAML_CHARACTERS_MAX)]
-LabelKey = Annotated[Word, StringConstraints(max_length=317)]
-"""A prefix of up to 253 characters, a slash, a name of up to 63."""
-LabelValue = Annotated[str, StringConstraints(max_length=LABEL_VALUE_LENGTH_MAX)]
-PoolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+LABEL_KEY: Final = Field(json_schema_extra={"pattern": _LABEL_KEY, "maxLength": 253})
+"""Documented here; the domain checks it with a better sentence. Kubernetes allows 317 characters, and nobody has so long."""
+LABEL_VALUE: Final = Field(json_schema_extra={"pattern": rf"^({_LABEL_NAME})?$", "maxLength": LABEL_VALUE_LENGTH_MAX})
+LabelKey = Annotated[Word, LABEL_KEY]
+LabelValue = Annotated[str, LABEL_VALUE]
+PoolName = Annotated[str, Field(json_schema_extra={"pattern": rf"^(?!default$){_DOMAIN_PART}$", "maxLength": 63})]
+PoolText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\x00]*$", "maxLength": 1000})]
 NodeNames = Annotated[
     list[Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]], Field(max_length=4096)
 ]
@@ -216,15 +222,15 @@ class NewPool(Request):
     """A pool that is asked for. The YAML of kind `pool` is read here as well."""
 
     name: PoolName
-    description: Text = ""
-    nodes: NodeNames = []
-    gpuType: GpuTypes = []
+    description: PoolText | None = None
+    nodes: NodeNames | None = None
+    gpuType: GpuTypes | None = None
 
 
 class ChangedPool(Request):
     """What is to become of a pool; what is absent stays. `nodes` are all that it has then."""
 
-    description: Text | None = None
+    description: PoolText | None = None
     nodes: NodeNames | None = None
     gpuType: GpuTypes | None = None
 
