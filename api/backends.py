@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from api.operations.cluster_nodes import ClusterNodes
 from api.operations.job_logs import ClusterLogs
+from api.operations.log_streams import PodAddress
 from clusters.access import IssuedKubeconfig
 from domain.hardware import NodeFacts, NodeUse
-from domain.job import JobEvent
+from domain.job import JobEvent, LogLine, LogPlace
 from domain.workspace import Tenancy
 from ledger.connection import Ledger
 
@@ -63,6 +64,9 @@ class LogDoor(Protocol):
 
     async def tail(self, cluster: str, namespace: str, pod: str, lines: int) -> list[str]:
         """The last lines, each with its time; raises NotFound, ClusterUnavailable."""
+
+    def follow(self, address: PodAddress, after: LogPlace | None) -> AsyncGenerator[list[LogLine], None]:
+        """Lines after a place, None being the beginning, as they come; raises Unavailable."""
 
     async def events(self, cluster: str, namespace: str, job_id: str) -> Sequence[JobEvent]:
         """What the cluster says about a job and its pods; raises ClusterUnavailable."""

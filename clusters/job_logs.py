@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
 from clusters.connection import ClusterConnection
 from clusters.failures import ObjectMissing
 from domain.failures import ClusterRefused, ClusterUnavailable
-from domain.job import LogLine
+from domain.job import LogLine, LogPlace, Moment, moment_of
 
 TAIL_BYTES_MAX: Final = 4 * 1024 * 1024
 LINES_MAX: Final = 10_000
@@ -27,9 +26,6 @@ FAILURES_MAX: Final = 10
 """Requests in a row that may fail before a stream gives up."""
 
 _OVER: Final = frozenset({"Succeeded", "Failed"})
-Moment = tuple[datetime, str]
-"""The instant to the microsecond, and the nanoseconds as written."""
-
 
 def log_tail(
     connection: ClusterConnection, namespace: str, pod: str, lines: int = 100, *, timestamps: bool = False
@@ -52,13 +48,13 @@ def stream_log(
     stop: threading.Event,
     *,
     tail: int | None = None,
-    since: str = "",
+    after: LogPlace | None = None,
 ) -> Iterator[LogLine]:
-    """A pod's lines as they come, from the last `tail` ones or after the instant `since`, until it has ended or gone.
+    """A pod's lines as they come, from the last `tail` ones or after a place, until it has ended or gone.
 
     Blocks its thread; `stop` is seen after the next line, or after a silence of SILENCE_SECONDS.
     """
-    reading = _Reading(connection, namespace, pod, since, tail)
+    reading = _Reading(connection, namespace, pod, after, tail)
     while not stop.is_set():
         over = reading.is_over()  # asked first, so that the last lines are read after it
         for line in reading.lines(follow=not over):
@@ -73,10 +69,13 @@ def stream_log(
 class _Reading:
     """One pod's log, read piece by piece."""
 
-    def __init__(self, connection: ClusterConnection, namespace: str, pod: str, since: str, tail: int | None) -> None:
+    def __init__(
+        self, connection: ClusterConnection, namespace: str, pod: str, after: LogPlace | None, tail: int | None
+    ) -> None:
         self._connection = connection
         self._pod, self._log = f"/api/v1/namespaces/{namespace}/pods/{pod}", _log(namespace, pod)
-        self._last, self._told_at_last, self._since = _moment(since), 1 if since else 0, since
+        self._since = after.at if after else ""
+        self._last, self._told_at_last = moment_of(self._since), after.told if after else 0
         self._tail = tail
         self._failures = 0
 
@@ -115,7 +114,7 @@ class _Reading:
         for line in lines:
             self._failures = 0
             at, _, text = line.partition(" ")
-            moment = _moment(at)
+            moment = moment_of(at)
             if before and moment and moment < before:
                 continue
             if before and moment == before and told > 0:
@@ -129,18 +128,6 @@ class _Reading:
             return
         self._told_at_last = self._told_at_last + 1 if moment == self._last else 1
         self._last, self._since = moment, at
-
-
-def _moment(at: str) -> Moment | None:
-    try:
-        instant = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    if instant.tzinfo is None:
-        return None
-    fraction = at.partition(".")[2]
-    digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
-    return instant, digits.ljust(9, "0")
 
 
 def _has_not_started(refused: ClusterRefused) -> bool:

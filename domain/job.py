@@ -160,6 +160,31 @@ class LogLine:
     text: str
 
 
+Moment = tuple[datetime, str]
+"""The instant to the microsecond, and the nanoseconds as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a reader is in a pod's log: so many lines of this instant, and all before it, were told."""
+
+    at: str
+    told: int = 1
+
+
+def moment_of(at: str) -> Moment | None:
+    """What the time of a line is ordered by; None for what is no time."""
+    try:
+        instant = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    if instant.tzinfo is None:
+        return None
+    fraction = at.partition(".")[2]
+    digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
+    return instant, digits.ljust(9, "0")
+
+
 @dataclass(frozen=True, slots=True)
 class JobEvent:
     """Something that the cluster said about a job or one of its pods. The cluster forgets it within the hour."""

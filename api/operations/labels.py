@@ -42,6 +42,12 @@ async def all_nodes(call: Call) -> list[nodes.PooledNode]:
     return await nodes.described(call, await nodes.listing(call))
 
 
+async def nodes_with(call: Call, key: str) -> list[nodes.PooledNode]:
+    """The nodes that have a label, as far as their clusters answer."""
+    checked_key(key)
+    return [one for one in await all_nodes(call) if one.facts is not None and key in one.facts.labels]
+
+
 async def add(call: Call, node: str, cluster: str | None, label: NewLabel) -> None:
     """Put a label on a node. AlreadyExists where the key is there and may not be overwritten."""
     _check(call, label)

@@ -16,6 +16,8 @@ import schemathesis
 
 ACCEPTED: Final = ("2xx", "3xx", "401", "403", "404", "409", "429", "5xx")
 """What counts as acceptance of valid data without an exclusion: schemathesis' own list."""
+REJECTED: Final = ("400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "5xx")
+"""What counts as rejection of data that is not valid: likewise."""
 NO_FAULT: Final = ("2xx", "3xx", "4xx")
 """What is no server error: likewise."""
 
@@ -32,6 +34,11 @@ class Exclusion:
     shown_by: str
 
 
+USUAL: Final = {
+    "positive_data_acceptance": ACCEPTED,
+    "negative_data_rejection": REJECTED,
+    "not_a_server_error": NO_FAULT,
+}
 NOT_ON_CLUSTER: Final = r"is not on cluster .*; it is on: "
 WHAT_IS_THERE: Final = "a schema cannot know which clusters, shapes and days there are"
 BY_NAME: Final = "a workspace is addressed by its name; schemathesis guesses that its id would do"
@@ -43,6 +50,26 @@ def _a_documented_500(operation: str, told: str, shown_by: str) -> Exclusion:
 
 def _a_refusal(operation: str, told: str, shown_by: str) -> Exclusion:
     return Exclusion(operation, "positive_data_acceptance", 422, told, WHAT_IS_THERE, shown_by)
+
+
+def _too_large(operation: str) -> Exclusion:
+    shown_by = "test_gpuctl_quotas.py::test_a_document_that_is_too_large_is_refused_as_such"
+    told = r"larger than (64|256) KiB"
+    return Exclusion(
+        operation, "negative_data_rejection", 413, told, "too large is said with a status of its own", shown_by
+    )
+
+
+def _no_document(operation: str, shown_by: str) -> Exclusion:
+    reason = "a schema cannot say what the YAML in a text must hold"
+    return Exclusion(operation, "positive_data_acceptance", 400, r'"error":', reason, shown_by)
+
+
+def _no_label(operation: str) -> Exclusion:
+    told = r"is no key of a label|belongs to .* and cannot be changed here"
+    reason = "which keys belong to whom is more than a pattern can say"
+    shown_by = "test_gpuctl_labels.py::test_labels_by_which_others_steer_cannot_be_changed"
+    return Exclusion(operation, "positive_data_acceptance", 400, told, reason, shown_by)
 
 
 def _by_name(operation: str) -> Exclusion:
@@ -86,6 +113,30 @@ EXCLUSIONS: Final = (
     _a_refusal("native_create_workspace", _NAMES, _NATIVE_REFUSED),
     _a_refusal("native_get_kubeconfig", NOT_ON_CLUSTER, _NATIVE_REFUSED),
     _a_refusal("native_set_price", r"no node has the shape ", _NATIVE_REFUSED),
+    _too_large("gpuctl_create_quota"),
+    _no_label("gpuctl_find_label"),
+    _no_label("gpuctl_get_node_label"),
+    _no_label("gpuctl_add_node_label"),
+    _no_label("gpuctl_update_node_label"),
+    _no_label("gpuctl_delete_node_label"),
+    _no_label("gpuctl_add_label_to_nodes"),
+    _no_document("gpuctl_create_quota", "test_gpuctl_quotas.py::test_what_is_no_quota_is_refused"),
+    Exclusion(
+        "gpuctl_update_pool",
+        "positive_data_acceptance",
+        400,
+        "which gpuType does not name",
+        WHAT_IS_THERE,
+        "test_gpuctl_pools.py::test_what_is_no_pool_is_refused_and_makes_none",
+    ),
+    Exclusion(
+        "gpuctl_update_pool",
+        "ensure_resource_availability",
+        None,
+        "",
+        "a node that is named in the body and not there is not found, though the pool is",
+        "test_gpuctl_pools.py::test_a_pool_does_not_change_to_nodes_that_are_not_there",
+    ),
     _by_name("native_get_workspace"),
     _by_name("native_delete_workspace"),
     _by_name("native_get_kubeconfig"),
@@ -100,8 +151,7 @@ def as_settings(document: str) -> str:
         if one.status is None:
             parts.append(f"checks.{one.check}.enabled = false")
         else:
-            usual = NO_FAULT if one.check == "not_a_server_error" else ACCEPTED
-            parts.append(f"checks.{one.check}.expected-statuses = {[*usual, str(one.status)]}")
+            parts.append(f"checks.{one.check}.expected-statuses = {[*USUAL[one.check], str(one.status)]}")
     return "\n".join(parts) + "\n"
 
 

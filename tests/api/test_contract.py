@@ -108,7 +108,16 @@ async def words_of(api: TheApi, me: Someone) -> dict[str, list[str]]:
     """Names and ids of what is there, Gprs in every phase among them."""
     workspaces = [await api.workspace(me) for _ in PHASES]
     gprs = [await api.gpr(me, workspace, phase) for workspace, phase in zip(workspaces, PHASES, strict=True)]
-    return {"workspaces": workspaces, "gprs": gprs, "clusters": ["worker-1", "worker-2"], "shapes": ["Tesla-T4"]}
+    namespaces = [await api.quota(f"{workspace}-ns", gpus=64) for workspace in workspaces]
+    return {
+        "workspaces": workspaces,
+        "gprs": gprs,
+        "clusters": ["worker-1", "worker-2"],
+        "shapes": ["Tesla-T4"],
+        "nodes": ["worker-1-t4-1", "worker-1-t4-2"],
+        "pools": [await api.pool("worker-1-t4-1"), await api.pool()],
+        "namespaces": namespaces,
+    }
 
 
 class Server(uvicorn.Server):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENVELOPE = {"statusCode", "status", "message", "data", "error"}
 EGS, NATIVE, OPEN = "/api/v1", "/berth/v1", ""
+GPUCTL = "/api/v1/pools"
 
 
 def assert_in_shape(answer: httpx.Response, status: int, dialect: str) -> None:
@@ -31,6 +32,9 @@ def assert_in_shape(answer: httpx.Response, status: int, dialect: str) -> None:
         assert body["statusCode"] == status
         assert body["error"].keys() == {"errorKey", "message", "data"}
         assert body["data"] is None
+    elif dialect == GPUCTL:
+        assert body.keys() == {"error"}
+        assert isinstance(body["error"], str)
     elif dialect == NATIVE:
         assert body.keys() == {"error"}
         assert body["error"].keys() == {"code", "message", "details"}
@@ -46,6 +50,11 @@ def assert_in_shape(answer: httpx.Response, status: int, dialect: str) -> None:
         ("/api/v1/nothing", EGS),
         ("/api/v1/gpr/nothing", EGS),
         ("/api/v1/%00", EGS),
+        ("/api/v1/poolsx", EGS),
+        ("/api/v1/pools/a/b", GPUCTL),
+        ("/api/v1/nodes/n/nothing", GPUCTL),
+        ("/api/v1/jobs/a/b/c/d", GPUCTL),
+        ("/api/v1/labels/a", GPUCTL),
         ("/berth/v1/nothing", NATIVE),
         ("/berth/v1/gprs/a/b", NATIVE),
         ("/nothing", OPEN),
@@ -66,6 +75,9 @@ async def test_an_unknown_path_is_not_found_in_its_dialects_shape(api: TheApi, p
         ("HEAD", "/api/v1/slice-workspace", EGS, "POST, DELETE, OPTIONS"),
         ("TRACE", "/api/v1/gpr", EGS, "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
         ("BREW", "/api/v1/gpr", EGS, "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
+        ("PATCH", "/api/v1/pools", GPUCTL, "GET, HEAD, POST, OPTIONS"),
+        ("PATCH", "/api/v1/nodes/n/labels/a/b", GPUCTL, "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("POST", "/api/v1/labels", GPUCTL, "GET, HEAD, OPTIONS"),
         ("PUT", "/berth/v1/gprs", NATIVE, "GET, HEAD, POST, OPTIONS"),
         ("DELETE", "/berth/v1/gprs/gpr-00000000-0000", NATIVE, "GET, HEAD, PATCH, OPTIONS"),
         ("POST", "/health", OPEN, "GET, HEAD, OPTIONS"),
@@ -137,7 +149,9 @@ async def test_json_is_read_under_any_content_type(api: TheApi, content_type: st
     assert (await api.call("POST", "/api/v1/gpr", me, content=body, headers=headers)).status_code == 200
 
 
-@pytest.mark.parametrize(("path", "dialect"), [("/api/v1/gpr", EGS), ("/berth/v1/gprs", NATIVE), ("/api/v1/auth", EGS)])
+@pytest.mark.parametrize(
+    ("path", "dialect"), [("/api/v1/gpr", EGS), ("/berth/v1/gprs", NATIVE), ("/api/v1/auth", EGS), (GPUCTL, GPUCTL)]
+)
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_body_too_large_is_refused_whether_it_says_so_or_not(
     api: TheApi, path: str, dialect: str, declared: bool
@@ -182,10 +196,10 @@ async def test_a_name_in_a_query_that_no_workspace_can_have_is_not_found(api: Th
         assert (await api.call("GET", path, await api.someone())).status_code in {404, 422}
 
 
-@pytest.mark.parametrize("prefix", [EGS, NATIVE, OPEN])
+@pytest.mark.parametrize("prefix", [EGS, GPUCTL, NATIVE, OPEN])
 async def test_what_breaks_inside_is_a_500_in_shape_and_a_line_in_the_log(api: TheApi, prefix: str) -> None:
     router = APIRouter()
-    path = f"{prefix}/broken-inside"
+    path = f"{prefix}/broken/inside"
 
     @router.get(path)
     async def broken() -> None:
@@ -202,7 +216,7 @@ async def test_what_breaks_inside_is_a_500_in_shape_and_a_line_in_the_log(api: T
     assert (line["request_id"], line["exc_info"]) == ("request-7", True)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/slice-workspace/list", "/berth/v1/gprs", "/.well-known/jwks.json"])
+@pytest.mark.parametrize("path", ["/api/v1/slice-workspace/list", GPUCTL, "/berth/v1/gprs", "/.well-known/jwks.json"])
 async def test_without_the_ledger_everything_is_unavailable_for_now(api: TheApi, path: str) -> None:
     me = await api.someone()
     backends = api.app.state.backends
@@ -211,9 +225,8 @@ async def test_without_the_ledger_everything_is_unavailable_for_now(api: TheApi,
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://berth") as client:
         answer = await client.get(path, headers=me.headers)
         ready, health = await client.get("/readyz"), await client.get("/health")
-    assert_in_shape(
-        answer, 503, path[:7] if path.startswith("/api") else path[:9] if path.startswith("/berth") else OPEN
-    )
+    prefixes = (GPUCTL, EGS, NATIVE, OPEN)
+    assert_in_shape(answer, 503, next(prefix for prefix in prefixes if path.startswith(prefix)))
     assert answer.headers["retry-after"] == "2"
     assert (ready.status_code, health.status_code, health.json()["database"]) == (503, 200, "away")
 

@@ -118,8 +118,10 @@ async def test_a_job_is_taken_and_listed_before_it_has_a_pod(api: TheApi) -> Non
     assert answer.status_code == 201
     told = answer.json()
     assert {key: told[key] for key in ("jobId", "name", "kind", "status")} == {
-        "jobId": name, "name": name,
-        "kind": "training", "status": "pending",
+        "jobId": name,
+        "name": name,
+        "kind": "training",
+        "status": "pending",
     }
     (item,) = await items(api, owner)
     assert (item["jobId"], item["status"], item["ready"], item["node"]) == (name, "Pending", "0/1", "N/A")

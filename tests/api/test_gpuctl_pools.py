@@ -67,7 +67,7 @@ async def test_what_is_in_use_of_a_pool_is_counted(api: TheApi) -> None:
     nodes = (await api.call("GET", "/berth/v1/nodes", owner)).json()["items"]
     held = next(node["name"] for node in nodes if node["held_gpus"])
     found = await detail(api, owner, await api.pool(held))
-    assert (found["gpu_total"], found["gpu_used"], found["gpu_free"]) == (1, 1, 0)
+    assert (found["gpu_total"], found["gpu_used"], found["gpu_free"]) == (8, 1, 7)
 
 
 async def test_the_nodes_of_no_pool_are_the_pool_default(api: TheApi) -> None:
@@ -174,3 +174,11 @@ async def test_the_name_in_the_path_is_the_name(api: TheApi) -> None:
     name = await made(api, me)
     answer = await api.call("PUT", f"/api/v1/pools/{name}", me, json={"name": "another"})
     assert (answer.status_code, "cannot be changed" in answer.json()["error"]) == (400, True)
+
+
+async def test_a_pool_does_not_change_to_nodes_that_are_not_there(api: TheApi) -> None:
+    me = await api.someone(administrator=True)
+    name = await made(api, me, nodes=["worker-1-t4-11"])
+    answer = await api.call("PUT", f"/api/v1/pools/{name}", me, json={"nodes": ["worker-1-t4-12", "not-there"]})
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is no node 'not-there'"})
+    assert (await detail(api, me, name))["nodes"] == ["worker-1-t4-11"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from kubernetes.client import Configuration
 
-from api.operations.kubeconfigs import THREADS_PER_CLUSTER, ClusterKubeconfigs
+from api.operations.cluster_threads import THREADS_PER_CLUSTER
+from api.operations.kubeconfigs import ClusterKubeconfigs
 from clusters.connection import ClusterConnection
 from domain.failures import ClusterUnavailable
 from domain.workspace import Tenancy

@@ -37,6 +37,8 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_back(api: TheApi, 
     assert 1 <= int(refused.headers["retry-after"]) <= 2 * 3600
     assert (refused.json()["statusCode"], refused.json()["message"]) == (429, "Too Many Requests")
     assert set(refused.json()) == {"statusCode", "status", "message", "data", "error"}
+    elsewhere = await asked(strict, eager, "/api/v1/pools")
+    assert (elsewhere.status_code, elsewhere.json().keys()) == (429, {"error"})
 
 
 async def test_the_native_dialect_says_so_in_its_own_words(api: TheApi, strict: httpx.AsyncClient) -> None:

@@ -33,7 +33,11 @@ CAUSES: Final = {
     "workspace_deleted": ({True, False}, True),
     "operator": ({True, False}, True),
     "provisioning_failed": ({False}, False),
+    "completed": ({True, False}, False),
+    "job_failed": ({True, False}, False),
 }
+WITHDRAWN: Final = ("provisioning_failed", "cancelled")
+"""The one cause that may be replaced while a lease is torn down, and by which."""
 RESTS: Final = {
     # (cause, whether it had been active): where it may come to rest
     ("expired", True): {"expired"},
@@ -44,6 +48,10 @@ RESTS: Final = {
     ("operator", True): {"released"},
     ("operator", False): {"cancelled"},
     ("provisioning_failed", False): {"queued", "failed"},
+    ("completed", True): {"released"},
+    ("completed", False): {"released"},
+    ("job_failed", True): {"failed"},
+    ("job_failed", False): {"failed"},
 }
 
 
@@ -153,9 +161,10 @@ def no_lease_in_a_workspace_that_goes(chronicle: Chronicle, _: Outages) -> Itera
 def a_lease_lasts_as_long_as_asked(chronicle: Chronicle, _: Outages) -> Iterator[str]:
     for lease in chronicle.leases.values():
         if lease.activated_at is not None:
-            wanted = lease.activated_at + timedelta(seconds=lease.wish["duration_seconds"])
-            if lease.ends[0] != wanted:
-                yield f"{lease} ends at {lease.ends[0]}, by its duration it would at {wanted}"
+            seconds, end = lease.wish["duration_seconds"], next(iter(lease.ends), None)
+            wanted = None if seconds is None else lease.activated_at + timedelta(seconds=seconds)
+            if end != wanted:
+                yield f"{lease} ends at {end}, by its duration it would at {wanted}"
 
 
 def nothing_ends_before_its_end_without_cause(chronicle: Chronicle, _: Outages) -> Iterator[str]:
@@ -168,10 +177,12 @@ def nothing_ends_before_its_end_without_cause(chronicle: Chronicle, _: Outages) 
             yield f"{lease} was ended by {lease.cause or 'nothing'!r} while {state}"
         elif asked != bool(lease.actor):
             yield f"{lease} was ended by {lease.cause!r}, asked for by {lease.actor or 'nobody'!r}"
-        elif lease.cause == "expired" and lease.releasing_at < lease.ends[-1]:
-            yield f"{lease} expired {lease.ends[-1] - lease.releasing_at} before its end"
-        elif lease.cause == "provisioning_failed" and not lease.failure:
+        elif lease.cause == "expired" and not any(end <= lease.releasing_at for end in lease.ends[-1:]):
+            yield f"{lease} expired at {lease.releasing_at}, before its end {lease.ends[-1:]}"
+        elif "provisioning_failed" in {lease.cause, lease.withdrawn_from} and not lease.failure:
             yield f"{lease} failed for no reason"
+        elif "withdrawn" in lease.numbers and (lease.withdrawn_from, lease.cause) != WITHDRAWN:
+            yield f"{lease} was withdrawn by {lease.cause!r} while it was ended by {lease.withdrawn_from!r}"
     for event in chronicle.cancellations:
         if event["detail"]["cause"] not in {"cancelled", "workspace_deleted", "operator"} or not event["actor"]:
             yield f"{event['gpr_id'][:8]} was taken out of the queue by {event['actor'] or 'nobody'!r}: {event['detail']}"

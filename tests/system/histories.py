@@ -1,7 +1,8 @@
 """A short history in which all is well, and a pen to spoil it with: for the tests of the checker.
 
 Two workspaces share a node of eight GPUs. `red` holds four, which expire, then two, which are released early, while its third
-wish is cancelled in the queue; a pod of its first lease runs and is told to go. `blue` is provisioned on its third try.
+wish is cancelled in the queue; a pod of its first lease runs and is told to go. `blue` is provisioned on its second try, and
+its other wish is withdrawn while the failure of its provisioning is cleared away.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ RED, BLUE = "00000000-0000-0000-0000-aaaaaaaaaaaa", "00000000-0000-0000-0000-bbb
 TENANTS: Final = {RED: f"red-{'a' * 10}", BLUE: f"blue-{'b' * 10}"}
 NAMESPACES: Final = {RED: "red", BLUE: "blue"}
 USER: Final = "ann"
-R1, R2, R3, B1 = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 5))
+R1, R2, R3, B1, B2 = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 6))
+
+WISHES: Final = ((R1, RED, 4, 10), (R2, RED, 2, 3600), (R3, RED, 1, 60), (B1, BLUE, 3, 8), (B2, BLUE, 1, 60))
+"""GPUs, and seconds."""
 
 
 def moment(seconds: float) -> datetime:
@@ -88,7 +92,7 @@ def a_good_history() -> History:
     for workspace in (RED, BLUE):
         history.writes.append(_write(0, "create", "namespaces", body=_owned(workspace), name=NAMESPACES[workspace]))
         _tell(history, 0, "workspace_created", None, workspace)
-    for gpr_id, workspace, gpus, seconds in ((R1, RED, 4, 10), (R2, RED, 2, 3600), (R3, RED, 1, 60), (B1, BLUE, 3, 8)):
+    for gpr_id, workspace, gpus, seconds in WISHES:
         wish = {"nodes": 1, "gpus_per_node": gpus, "duration_seconds": seconds, "exclusive": True}
         _tell(history, 1, "submitted", gpr_id, workspace, **wish)
     _grant(history, 2, 1, R1, RED, range(4))
@@ -97,6 +101,7 @@ def a_good_history() -> History:
     _fail(history, 4, 2, B1, BLUE, range(4, 7))
     _tell(history, 5, "priority_set", R2, None, actor=USER, priority=150)
     _tell(history, 5, "cancelled", R3, None, actor=USER, cause="cancelled")
+    _withdraw(history)
     _end(history, 13.2, 1, R1, RED, ("expired", "", "expired"))
     _grant(history, 15, 3, R2, RED, range(2))
     _grant(history, 15, 4, B1, BLUE, range(2, 5))
@@ -132,6 +137,18 @@ def _activate(history: History, seconds: float, fence: int, gpr_id: str, duratio
 def _fail(history: History, seconds: float, fence: int, gpr_id: str, workspace: str, ordinals: range) -> None:
     _grant(history, seconds, fence, gpr_id, workspace, ordinals)
     _end(history, seconds + 1, fence, gpr_id, workspace, ("provisioning_failed", "", "queued"))
+
+
+def _withdraw(history: History) -> None:
+    _grant(history, 7, 5, B2, BLUE, range(7, 8))
+    _end(history, 8, 5, B2, BLUE, ("provisioning_failed", "", "cancelled"))
+    history.put_before(history.event("rested", B2), withdrawal(history.event("releasing", B2)))
+
+
+def withdrawal(releasing: Json) -> Json:
+    """Somebody does not want it any more, while it is torn down."""
+    at = (datetime.fromisoformat(releasing["at"]) + timedelta(seconds=0.5)).isoformat()
+    return {**releasing, "at": at, "kind": "withdrawn", "actor": USER, "detail": {"cause": "cancelled"}}
 
 
 def _end(history: History, seconds: float, fence: int, gpr_id: str, workspace: str, how: tuple[str, str, str]) -> None:

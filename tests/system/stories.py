@@ -26,10 +26,17 @@ MOVES: Final = {
     "activated": (frozenset({PROVISIONING}), frozenset({ACTIVE})),
     "releasing": (frozenset({PROVISIONING, ACTIVE}), frozenset({RELEASING})),
     "cancelled": (frozenset({QUEUED}), frozenset({"cancelled"})),
+    "withdrawn": (frozenset({RELEASING}), frozenset({RELEASING})),
     "rested": (frozenset({RELEASING}), ENDS | {QUEUED}),
 }
 """What each kind of event may follow, and where it may lead."""
-ARRIVALS: Final = {"submitted": QUEUED, "granted": PROVISIONING, "activated": ACTIVE, "releasing": RELEASING}
+ARRIVALS: Final = {
+    "submitted": QUEUED,
+    "granted": PROVISIONING,
+    "activated": ACTIVE,
+    "releasing": RELEASING,
+    "withdrawn": RELEASING,
+}
 LEAVING: Final = frozenset({"workspace_deleting", "workspace_deleted", "workspace_failed"})
 
 
@@ -80,11 +87,13 @@ class Lease:
     numbers: dict[str, int]
     activated_at: datetime | None = None
     ends: list[datetime] = field(default_factory=list)
-    """Its end as it was set, and set anew."""
+    """Its end as it was set, and set anew; none where it lasts until it ends by itself."""
     releasing_at: datetime | None = None
     cause: str = ""
     actor: str = ""
     failure: str = ""
+    withdrawn_from: str = ""
+    """Why it was ending when somebody asked for its end."""
     rested_at: datetime | None = None
     rest: str = ""
     stuck: list[str] = field(default_factory=list)
@@ -176,13 +185,21 @@ def _granted(chronicle: Chronicle, story: Story, event: Json) -> None:
 def _activated(chronicle: Chronicle, story: Story, event: Json) -> None:
     if lease := _own_lease(chronicle, story, event):
         lease.activated_at = _instant(event["at"])
-        lease.ends.append(_instant(event["detail"]["end_at"]))
+        if event["detail"]["end_at"] is not None:
+            lease.ends.append(_instant(event["detail"]["end_at"]))
 
 
 def _releasing(chronicle: Chronicle, story: Story, event: Json) -> None:
     if lease := _own_lease(chronicle, story, event):
         lease.releasing_at, lease.cause = _instant(event["at"]), event["detail"]["cause"]
         lease.actor, lease.failure = event["actor"], event["detail"].get("failure", "")
+
+
+def _withdrawn(chronicle: Chronicle, story: Story, event: Json) -> None:
+    """Its provisioning failed, and it is not to come back into the queue."""
+    if lease := _own_lease(chronicle, story, event):
+        lease.withdrawn_from, lease.cause = lease.cause, event["detail"]["cause"]
+        lease.actor = event["actor"]
 
 
 def _rested(chronicle: Chronicle, story: Story, event: Json) -> None:
@@ -232,6 +249,7 @@ _TELL: Final[dict[str, Callable[[Chronicle, Story, Json], None]]] = {
     "activated": _activated,
     "releasing": _releasing,
     "cancelled": _cancelled,
+    "withdrawn": _withdrawn,
     "rested": _rested,
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.book_rules import BOOK_RULES, Outage, Outages
-from tests.system.histories import B1, BLUE, NODE, R1, R2, R3, RED, a_good_history, moment, tokens
+from tests.system.histories import B1, B2, BLUE, NODE, R1, R2, R3, RED, a_good_history, moment, tokens, withdrawal
 from tests.system.trail import write_of
 from tests.system.trail_rules import TRAIL_RULES
 
@@ -129,6 +129,38 @@ def cancels_what_nobody_cancelled(history: History) -> None:
     history.event("cancelled", R3)["actor"] = ""
 
 
+def withdraws_what_is_over(history: History) -> None:
+    history.append(history.event("withdrawn", B2))
+
+
+def withdraws_what_expires(history: History) -> None:
+    history.put_before(history.event("rested", R1), withdrawal(history.event("releasing", R1)))
+
+
+def withdraws_what_nobody_withdrew(history: History) -> None:
+    history.event("withdrawn", B2)["actor"] = ""
+
+
+def requeues_what_was_withdrawn(history: History) -> None:
+    history.event("rested", B2)["detail"]["phase"] = "queued"
+
+
+def requeues_a_job_that_failed(history: History) -> None:
+    ends_as_a_job(history, "job_failed", "queued")
+
+
+def ends_an_endless_lease_at_some_time(history: History) -> None:
+    history.event("submitted", R2)["detail"]["duration_seconds"] = None
+
+
+def ends_as_a_job(history: History, cause: str, rest: str) -> None:
+    history.event("submitted", R2)["detail"]["duration_seconds"] = None
+    history.event("activated", R2)["detail"]["end_at"] = None
+    history.event("releasing", R2)["detail"]["cause"] = cause
+    history.event("releasing", R2)["actor"] = ""
+    history.event("rested", R2)["detail"]["phase"] = rest
+
+
 def expires_late(history: History) -> None:
     history.event("submitted", R1)["detail"]["duration_seconds"] = 7
     history.event("activated", R1)["detail"]["end_at"] = moment(10).isoformat()
@@ -222,6 +254,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("only_legal_moves", extends_what_is_over),
     ("only_legal_moves", uses_a_fence_twice),
     ("only_legal_moves", ends_twice),
+    ("only_legal_moves", withdraws_what_is_over),
     ("every_gpr_ends_once", ends_twice),
     ("every_gpr_ends_once", never_ends),
     ("every_lease_is_closed", forgets_to_close_a_lease),
@@ -234,6 +267,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("grants_are_what_was_asked", grants_one_gpu_twice_to_one_lease),
     ("no_lease_in_a_workspace_that_goes", lets_a_workspace_go_that_holds),
     ("a_lease_lasts_as_long_as_asked", gives_less_time_than_asked),
+    ("a_lease_lasts_as_long_as_asked", ends_an_endless_lease_at_some_time),
     ("nothing_ends_before_its_end_without_cause", expires_before_the_end),
     ("nothing_ends_before_its_end_without_cause", expires_what_was_extended),
     ("nothing_ends_before_its_end_without_cause", releases_what_nobody_released),
@@ -241,8 +275,12 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("nothing_ends_before_its_end_without_cause", fails_what_was_active),
     ("nothing_ends_before_its_end_without_cause", fails_for_no_reason),
     ("nothing_ends_before_its_end_without_cause", cancels_what_nobody_cancelled),
+    ("nothing_ends_before_its_end_without_cause", withdraws_what_expires),
+    ("nothing_ends_before_its_end_without_cause", withdraws_what_nobody_withdrew),
     ("what_ends_in_time_ends_at_its_end", expires_late),
     ("leases_rest_as_their_cause_says", requeues_what_expired),
+    ("leases_rest_as_their_cause_says", requeues_what_was_withdrawn),
+    ("leases_rest_as_their_cause_says", requeues_a_job_that_failed),
     ("tokens_are_written_under_open_leases_only", writes_tokens_under_no_lease),
     ("tokens_are_written_under_open_leases_only", writes_more_tokens_than_granted),
     ("tokens_are_written_under_open_leases_only", lets_a_stranger_write_tokens),
@@ -271,6 +309,13 @@ def test_a_broken_rule_is_seen(rule: str, spoil: Callable[[History], None]) -> N
 
 def test_no_rule_is_without_a_history_that_breaks_it() -> None:
     assert {rule for rule, _ in BREAKS} == set(RULES)
+
+
+@pytest.mark.parametrize(("cause", "rest"), [("completed", "released"), ("job_failed", "failed")])
+def test_a_job_may_end_by_itself(cause: str, rest: str) -> None:
+    history = a_good_history()
+    ends_as_a_job(history, cause, rest)
+    assert history.complaints() == []
 
 
 # --- what an outage excuses -------------------------------------------------------------------------------------------

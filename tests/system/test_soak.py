@@ -20,7 +20,7 @@ SEED = 2026
 SECONDS = 60.0
 QUESTIONS_MIN = 300
 LEASES_MIN = 10
-KILLS_MIN = 4
+KILLS_MIN = 3
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+from activities.reconciling import RealClusterReconciling
 from clusters.capacity import read_tokens, remove_tokens, write_tokens
+from clusters.inventory import observe_nodes
 from domain.gpr import EndCause, Phase
 from domain.hardware import NodeState
 from domain.identifiers import gpr_workflow_id, reconcile_schedule_id, token_key
 from domain.limits import Amounts
-from ledger import inventory, quotas
+from ledger import inventory, leases, quotas
 from ledger import lifecycle as moves
 from tests.builders import a_gpr, now
 from tests.workflows.stage import Stage
@@ -19,8 +22,11 @@ from workflows.gpr import GprWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from temporalio.client import WorkflowHandle
 
+    from domain.hardware import ObservedNode
+    from domain.messages import Standing
+    from ledger.leases import OpenLease
     from workflows.signatures import Repairs
 
 POD_THAT_STAYS = {
@@ -44,6 +50,43 @@ async def test_tokens_that_no_lease_stands_behind_are_taken(stage: Stage) -> Non
     await asyncio.to_thread(write_tokens, stage.cluster, stray, {"h100-b": 2})
     assert "no open lease" in (await reconciled(stage)).mended[0]
     assert await asyncio.to_thread(read_tokens, stage.cluster, stray, ["h100-b"]) == {"h100-b": 0}
+
+
+async def test_tokens_of_a_lease_that_ended_since_it_was_seen_are_not_written_again(stage: Stage) -> None:
+    key, node = await active_lease(stage)
+    [lease], observed = await truths(stage)
+    await asyncio.to_thread(remove_tokens, stage.cluster, key, [node])
+    observed[node].tokens.clear()
+    await released(stage, UUID(lease.gpr_id))
+    assert await reconciling(stage)._write_missing_tokens([lease], observed) == []
+    assert await asyncio.to_thread(read_tokens, stage.cluster, key, [node]) == {node: 0}
+
+
+async def test_tokens_that_were_written_since_the_node_was_seen_are_not_missing(stage: Stage) -> None:
+    _, node = await active_lease(stage)
+    leases_seen, observed = await truths(stage)
+    observed[node].tokens.clear()
+    assert await reconciling(stage)._write_missing_tokens(leases_seen, observed) == []
+
+
+async def test_tokens_that_were_taken_since_the_node_was_seen_are_not_left_over(stage: Stage) -> None:
+    stray = token_key("nobody-0123456789")
+    await asyncio.to_thread(write_tokens, stage.cluster, stray, {"h100-b": 2})
+    _, observed = await truths(stage)
+    await asyncio.to_thread(remove_tokens, stage.cluster, stray, ["h100-b"])
+    assert await reconciling(stage)._take_left_over_tokens(observed) == []
+
+
+async def test_a_release_waits_until_the_tokens_of_its_lease_are_written(stage: Stage) -> None:
+    await active_lease(stage)
+    [lease], _ = await truths(stage)
+    gpr_id = UUID(lease.gpr_id)
+    async with asyncio.TaskGroup() as group, stage.ledger.transaction() as connection:
+        assert await leases.hold_active(connection, gpr_id, lease.fence)
+        release = group.create_task(released(stage, gpr_id))
+        await asyncio.wait({release}, timeout=0.3)
+        assert not release.done()
+    assert (await release).phase is Phase.RELEASING
 
 
 async def test_where_nothing_drifted_nothing_is_mended(stage: Stage) -> None:
@@ -110,7 +153,23 @@ async def active_lease(stage: Stage) -> tuple[str, str]:
     return token_key(tenancy.tenant), (await stage.gpr(gpr_id)).gpus[0].node
 
 
-async def start_in_real_time(stage: Stage, gpr_id: UUID):  # noqa: ANN201 - a workflow handle
+async def truths(stage: Stage) -> tuple[list[OpenLease], dict[str, ObservedNode]]:
+    """What a comparison reads."""
+    observed = {node.name: node for node in await asyncio.to_thread(observe_nodes, stage.cluster)}
+    async with stage.ledger.reading() as connection:
+        return await leases.open_leases(connection), observed
+
+
+def reconciling(stage: Stage) -> RealClusterReconciling:
+    return RealClusterReconciling(stage.cluster, stage.ledger, stage.courier)
+
+
+async def released(stage: Stage, gpr_id: UUID) -> Standing:
+    async with stage.ledger.transaction() as connection:
+        return await moves.begin_release(connection, gpr_id, EndCause.EARLY_RELEASE, now(), actor="somebody")
+
+
+async def start_in_real_time(stage: Stage, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
     with stage.environment.with_time_skipping_disabled():
         lifecycle = await stage.start(gpr_id)
     while (await stage.gpr(gpr_id)).phase is not Phase.ACTIVE:

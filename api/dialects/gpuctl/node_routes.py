@@ -94,7 +94,7 @@ async def list_labels(call: CurrentCall) -> Response:
 @router.get("/nodes/labels", tags=["Labels"], response_model=schemas.LabelPage, responses=ASK_CLUSTERS)
 async def find_label(call: CurrentCall, key: LabelKey, page: PageNumber = 1, pageSize: PageSize = 20) -> Response:
     """The nodes that have a label."""
-    found = gpuctl.label_matches(await labels.all_nodes(call), key)
+    found = gpuctl.label_matches(await labels.nodes_with(call, key), key)
     return envelopes.success(schemas.LabelPage(total=len(found), items=gpuctl.page(found, page, pageSize)))
 
 

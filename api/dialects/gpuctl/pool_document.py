@@ -14,7 +14,8 @@ from api.dialects.gpuctl.limits import Limits, LimitsSection
 from api.dialects.gpuctl.sections import Section, kind_of, read_section, told_by
 from api.dialects.gpuctl.yaml_documents import YamlDocument
 
-NODES_MAX: Final = 4096
+NODES_MAX: Final = 1000
+"""As many as fit into a body under their longest names; more join one by one."""
 
 
 @dataclass(frozen=True, slots=True)

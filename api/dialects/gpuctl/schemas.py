@@ -18,8 +18,8 @@ BATCH_MAX: Final = 1000
 LABEL_VALUE_LENGTH_MAX: Final = 63
 
 _LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-_DOMAIN_PART: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_LABEL_KEY: Final = rf"^({_DOMAIN_PART}(\.{_DOMAIN_PART})*/)?{_LABEL_NAME}$"
+_LABEL_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
+_NO_NUL: Final = r"^[^\x00]*$"
 _SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
 YamlContent = Annotated[str, StringConstraints(max_length=YAML_CHARACTERS_MAX)]
@@ -28,12 +28,15 @@ LABEL_KEY: Final = Field(json_schema_extra={"pattern": _LABEL_KEY, "maxLength": 
 LABEL_VALUE: Final = Field(json_schema_extra={"pattern": rf"^({_LABEL_NAME})?$", "maxLength": LABEL_VALUE_LENGTH_MAX})
 LabelKey = Annotated[Word, LABEL_KEY]
 LabelValue = Annotated[str, LABEL_VALUE]
-PoolName = Annotated[str, Field(json_schema_extra={"pattern": rf"^(?!default$){_DOMAIN_PART}$", "maxLength": 63})]
-PoolText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\x00]*$", "maxLength": 1000})]
-NodeNames = Annotated[
-    list[Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]], Field(max_length=4096)
+PoolName = Annotated[
+    str, Field(json_schema_extra={"pattern": r"^(?!default$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "maxLength": 63})
 ]
-GpuTypes = Annotated[list[Annotated[Word, StringConstraints(max_length=63)]], Field(max_length=4096)]
+PoolText = Annotated[str, Field(json_schema_extra={"pattern": _NO_NUL, "maxLength": 1000})]
+GpuWord = Annotated[str, Field(json_schema_extra={"pattern": _NO_NUL, "maxLength": 63})]
+NodeNames = Annotated[
+    list[Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]], Field(max_length=1000)
+]
+GpuTypes = Annotated[list[GpuWord], Field(max_length=1000)]
 
 _Item = TypeVar("_Item")
 
