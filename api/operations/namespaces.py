@@ -64,9 +64,16 @@ async def find(call: Call, name: str) -> Namespace:
 
 
 async def usual(call: Call, otherwise: str) -> str:
-    """The namespace that is meant when none is named: the caller's only one, if it has just one."""
+    """The namespace that is meant when none is named: the caller's only one, if it has just one.
+
+    Else the common one, `otherwise`, which the first administrator that means it makes.
+    """
     names = {name for workspace in await _workspaces(call) for name in workspace.request.namespaces}
-    return names.pop() if len(names) == 1 else otherwise
+    if len(names) == 1:
+        return names.pop()
+    if otherwise not in names and call.caller.administrator:
+        await _make(call, otherwise, await _clusters(call))
+    return otherwise
 
 
 async def delete(call: Call, name: str, *, force: bool = False) -> Workspace:

@@ -416,3 +416,19 @@ async def test_a_job_that_a_training_lost_its_try_at_is_pending_again(api: TheAp
     await api.come_to_rest(job_id)
     (item,) = await items(api, owner)
     assert (item["jobId"], item["status"]) == (name, "Pending")
+
+
+async def test_the_default_namespace_is_made_for_the_first_administrator_that_means_it(api: TheApi) -> None:
+    administrator = await api.someone(administrator=True)
+    await api.workspace(administrator)
+    await api.workspace(administrator)
+    name = a_name()
+    text = yaml_of("", name).replace("  namespace: -ns\n", "")
+    assert (await submitted(api, administrator, text)).status_code == 201
+    found = await detail(api, administrator, name)
+    assert (found["namespace"], found["yaml_content"]["job"]["namespace"]) == ("default", "default")
+    assert [item["name"] for item in await items(api, administrator, namespace="default")] == [name]
+    seen_too = await api.call("GET", "/api/v1/namespaces/default", administrator)
+    assert (seen_too.status_code, seen_too.json()["name"]) == (200, "default")
+    stranger = await submitted(api, await api.someone(), yaml_of("", namespace="default"))
+    assert stranger.status_code == 404

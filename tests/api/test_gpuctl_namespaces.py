@@ -81,7 +81,7 @@ async def test_force_ends_what_is_live_before_the_namespace_goes(api: TheApi) ->
     assert (await api.call("DELETE", path, owner)).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["kube-system", "default", "berth-system"])
+@pytest.mark.parametrize("name", ["kube-system", "berth-system"])
 @pytest.mark.parametrize("administrator", [True, False])
 async def test_a_namespace_of_the_cluster_is_forbidden_ground(api: TheApi, name: str, administrator: bool) -> None:
     me = await api.someone(administrator=administrator)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal
 
 from api.dialects.gpuctl import schemas
+from api.dialects.gpuctl.default_namespace import outward
 from api.dialects.gpuctl.job_document import DEFAULT_POOL
 from api.dialects.gpuctl.job_translation import PRIORITY_WORD, JobOrder, yaml_content_of
 from api.dialects.gpuctl.quantities import cpu_millis, memory_bytes
@@ -71,7 +73,7 @@ def item(job: Job, pod_name: str, now: datetime) -> schemas.JobItem:
     return schemas.JobItem(
         jobId=pod_name or job.spec.name,
         name=job.spec.name,
-        namespace=job.spec.namespace,
+        namespace=outward(job.spec.namespace),
         kind=job.spec.kind,
         status=_status_of_pod(job, pod),
         ready=_ready(job, pod),
@@ -87,7 +89,7 @@ def detail(job: Job, asked: str, happenings: Sequence[JobEvent], now: datetime) 
     return schemas.JobDetail(
         job_id=pod.name if pod else spec.name,
         name=pod.name if pod else spec.name,
-        namespace=spec.namespace,
+        namespace=outward(spec.namespace),
         kind=spec.kind,
         resource_type=RESOURCE_TYPE[spec.kind],
         status=spoken(job),
@@ -145,7 +147,7 @@ def _ready(job: Job, pod: ObservedPod | None) -> str:
 def _order(job: Job) -> JobOrder:
     request = job.gpr.request
     return JobOrder(
-        spec=job.spec,
+        spec=replace(job.spec, namespace=outward(job.spec.namespace)),
         pool=request.pool or DEFAULT_POOL,
         gpu_type=request.shape,
         priority=request.priority,

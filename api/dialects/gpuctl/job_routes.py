@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Query, Response
 
 from api.calls import CreatingCall, CurrentCall
-from api.dialects.gpuctl import envelopes, job_answers, schemas
+from api.dialects.gpuctl import default_namespace, envelopes, job_answers, schemas
 from api.dialects.gpuctl.bodies import DocumentBody, document_body_of
 from api.dialects.gpuctl.job_document import DEFAULT_POOL, read_job
-from api.dialects.gpuctl.job_translation import DEFAULT_NAMESPACE, to_domain
+from api.dialects.gpuctl.job_translation import to_domain
 from api.dialects.gpuctl.paths import CHANGE, LIST, LOOK, PageNumber, PageSize, PathWord, QueryWord, new_router
 from api.dialects.gpuctl.yaml_documents import YamlDocument, load_yaml
 from api.operations import jobs, namespaces
+from api.operations.call import Call
 from api.operations.jobs import JobQuery, JobSubmission
 from api.payloads import body_of, content, payload
 from domain.failures import BerthFailure, InvalidRequest
@@ -39,7 +41,7 @@ Kind = Annotated[JobKind | None, Query()]
 )
 async def create_job(call: CreatingCall, body: Annotated[DocumentBody, content(document_body_of)]) -> Response:
     """Queue a job. Durable when answered. With `dryRun` it is checked and planned, and nothing is made."""
-    wish = _wish(body.document, await namespaces.usual(call, DEFAULT_NAMESPACE))
+    wish = await _wish(call, body.document)
     if body.dry_run:
         start = await jobs.try_out(call, wish)
         return envelopes.success(job_answers.tried_out(wish.spec, start, call.now))
@@ -58,10 +60,9 @@ async def create_job(call: CreatingCall, body: Annotated[DocumentBody, content(d
 async def create_jobs(call: CurrentCall, body: Annotated[schemas.JobBatch, payload(schemas.JobBatch)]) -> Response:
     """Queue several jobs, each on its own: one that is refused keeps no other back."""
     result = schemas.BatchResult(success=[], failed=[])
-    usual = await namespaces.usual(call, DEFAULT_NAMESPACE)
     for index, text in enumerate(body.yamlContents):
         try:
-            wish = _wish(load_yaml(text), usual)
+            wish = await _wish(call, load_yaml(text))
             await (jobs.try_out(call, wish) if body.dryRun else jobs.submit(call, wish))
         except BerthFailure as failure:
             result.failed.append(schemas.BatchFailure(index=index, error=failure.message))
@@ -85,7 +86,7 @@ async def list_jobs(  # noqa: PLR0913 - the document's parameters
     query = JobQuery(
         kind=kind,
         pool="" if pool == DEFAULT_POOL else pool or None,
-        namespace=namespace or None,
+        namespace=_inward(namespace),
         status=_status(status) if status else None,
         limit=pageSize,
         offset=(page - 1) * pageSize,
@@ -98,7 +99,7 @@ async def list_jobs(  # noqa: PLR0913 - the document's parameters
 @router.get("/jobs/{jobId}", tags=["Jobs"], response_model=schemas.JobDetail, responses=LOOK)
 async def get_job(call: CurrentCall, jobId: PathWord, namespace: QueryWord = None) -> Response:
     """A job by its name, or by the name of one of its pods."""
-    job = await jobs.find(call, jobId, namespace or None)
+    job = await jobs.find(call, jobId, _inward(namespace))
     return envelopes.success(job_answers.detail(job, jobId, await jobs.happenings(call, job), call.now))
 
 
@@ -107,7 +108,7 @@ async def delete_job(
     call: CurrentCall, jobId: PathWord, namespace: QueryWord = None, *, force: Force = False
 ) -> Response:
     """End a job; all that was made for it goes. Repeating it changes nothing. Forced, its pods have hardly any grace."""
-    return envelopes.success(job_answers.deleted(await jobs.end(call, jobId, namespace or None, force=force)))
+    return envelopes.success(job_answers.deleted(await jobs.end(call, jobId, _inward(namespace), force=force)))
 
 
 @router.get("/jobs/{jobId}/logs", tags=["Jobs"], response_model=schemas.Logs, responses=LOOK)
@@ -124,12 +125,20 @@ async def get_logs(  # noqa: PLR0913 - the document's parameters
     """The last lines of a pod's log; of one that went, as they were kept."""
     if follow:
         raise InvalidRequest("follow=true is not served here: open the WebSocket at …/logs/ws")
-    log = await jobs.log(call, jobId, namespace or None, pod or None, tail)
+    log = await jobs.log(call, jobId, _inward(namespace), pod or None, tail)
     return envelopes.success(job_answers.logs(log, timestamps=timestamps))
 
 
-def _wish(document: YamlDocument, usual_namespace: str) -> JobSubmission:
-    return job_answers.submission_of(to_domain(read_job(document), namespace=usual_namespace))
+async def _wish(call: Call, document: YamlDocument) -> JobSubmission:
+    order = to_domain(read_job(document))
+    if order.spec.namespace == default_namespace.THEIRS:
+        namespace = await namespaces.usual(call, default_namespace.OURS)
+        order = replace(order, spec=replace(order.spec, namespace=namespace))
+    return job_answers.submission_of(order)
+
+
+def _inward(namespace: str | None) -> str | None:
+    return default_namespace.inward(namespace) if namespace else None
 
 
 def _status(word: str) -> JobStatus:

@@ -12,6 +12,7 @@ from api.calls import CurrentCall
 from api.dialects.gpuctl import envelopes, schemas
 from api.dialects.gpuctl import translation as gpuctl
 from api.dialects.gpuctl.bodies import DocumentBody, document_body_of
+from api.dialects.gpuctl.default_namespace import inward
 from api.dialects.gpuctl.paths import CHANGE, LOOK, PathWord, QueryWord, fails, new_router
 from api.dialects.gpuctl.quota_document import read_quota
 from api.operations import namespaces, quotas
@@ -41,14 +42,14 @@ async def create_quota(call: CurrentCall, body: Annotated[DocumentBody, content(
 async def list_quotas(call: CurrentCall, namespace: QueryWord = None) -> Response:
     """Quotas of the namespaces that the caller may see; with `namespace` that one by itself."""
     if namespace:
-        return envelopes.success(gpuctl.quota(await quotas.find(call, namespace)))
+        return envelopes.success(gpuctl.quota(await quotas.find(call, inward(namespace))))
     return envelopes.success(gpuctl.quota_page(await quotas.listing(call)))
 
 
 @router.get("/quotas/{namespaceName}", tags=["Quotas"], response_model=schemas.Quota, responses=LOOK)
 async def get_quota(call: CurrentCall, namespaceName: PathWord) -> Response:
     """The quota of a namespace, and what of it is in use."""
-    return envelopes.success(gpuctl.quota(await quotas.find(call, namespaceName)))
+    return envelopes.success(gpuctl.quota(await quotas.find(call, inward(namespaceName))))
 
 
 @router.delete("/quotas/{namespaceName}", tags=["Quotas"], response_model=schemas.QuotaDeleted, responses=CHANGE)
@@ -59,7 +60,7 @@ async def delete_quota(
     force: Force = False,  # noqa: ARG001 - clients send it; a quota is never in the way
 ) -> Response:
     """Let a namespace's quota count no more; what runs goes on, with or without `force`. Administrators only."""
-    gone = await quotas.delete(call, namespaceName)
+    gone = await quotas.delete(call, inward(namespaceName))
     return envelopes.success(gpuctl.quota_deleted(gone.namespace))
 
 
@@ -72,7 +73,7 @@ async def list_namespaces(call: CurrentCall) -> Response:
 @router.get("/namespaces/{namespaceName}", tags=["Namespaces"], response_model=schemas.NamespaceDetail, responses=LOOK)
 async def get_namespace(call: CurrentCall, namespaceName: PathWord) -> Response:
     """One namespace, and its quota."""
-    return envelopes.success(gpuctl.namespace_detail(await namespaces.find(call, namespaceName), call.now))
+    return envelopes.success(gpuctl.namespace_detail(await namespaces.find(call, inward(namespaceName)), call.now))
 
 
 @router.delete(
@@ -80,5 +81,5 @@ async def get_namespace(call: CurrentCall, namespaceName: PathWord) -> Response:
 )
 async def delete_namespace(call: CurrentCall, namespaceName: PathWord, *, force: Force = False) -> Response:
     """Delete a namespace and its workspace. Refused while something holds GPUs in it, unless `force` ends that first."""
-    await namespaces.delete(call, namespaceName, force=force)
+    await namespaces.delete(call, inward(namespaceName), force=force)
     return envelopes.success(gpuctl.namespace_deleted(namespaceName))

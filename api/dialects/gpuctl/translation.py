@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from api.dialects.gpuctl import schemas
+from api.dialects.gpuctl.default_namespace import inward, outward
 from api.dialects.gpuctl.quantities import cpu_millis, memory_bytes
 from api.operations.nodes import NodeQuery, PooledNode
 from api.operations.pools import NO_POOL
@@ -272,7 +273,7 @@ def _speaks_of_gpus(key: str) -> bool:
 
 def quotas_of(order: QuotaOrder) -> list[NewQuota]:
     """The quotas that a document asks for."""
-    return [NewQuota(one.namespace, _amounts(one.limits), order.description) for one in order.namespaces]
+    return [NewQuota(inward(one.namespace), _amounts(one.limits), order.description) for one in order.namespaces]
 
 
 def quotas_created(order: QuotaOrder, made: Iterable[SetQuota]) -> schemas.QuotasCreated:
@@ -280,7 +281,7 @@ def quotas_created(order: QuotaOrder, made: Iterable[SetQuota]) -> schemas.Quota
     created = [
         schemas.QuotaCreated(
             name=order.name,
-            namespace=one.quota.namespace,
+            namespace=outward(one.quota.namespace),
             status="created" if one.new else "updated",
             **_amount_words(one.quota.limit),
         )
@@ -294,8 +295,8 @@ def quotas_created(order: QuotaOrder, made: Iterable[SetQuota]) -> schemas.Quota
 def quota(one: Quota) -> schemas.Quota:
     """A quota, and what of it is in use."""
     return schemas.Quota(
-        name=one.namespace,
-        namespace=one.namespace,
+        name=outward(one.namespace),
+        namespace=outward(one.namespace),
         hard=_by_key(one.limit),
         used=_by_key(one.used),
         status="Active",
@@ -309,13 +310,13 @@ def quota_page(quotas: Sequence[Quota]) -> schemas.QuotaPage:
 
 def quota_deleted(namespace: str) -> schemas.QuotaDeleted:
     """A quota is gone."""
-    return schemas.QuotaDeleted(jobId=namespace, message=f"Quota of namespace {namespace!r} deleted")
+    return schemas.QuotaDeleted(jobId=outward(namespace), message=f"Quota of namespace {outward(namespace)!r} deleted")
 
 
 def namespace_page(namespaces: Sequence[Namespace], now: datetime) -> schemas.NamespacePage:
     """All namespaces; this list has no pages."""
     items = [
-        schemas.NamespaceItem(name=one.name, status=_phase(one), age=age(one.workspace.created_at, now))
+        schemas.NamespaceItem(name=outward(one.name), status=_phase(one), age=age(one.workspace.created_at, now))
         for one in namespaces
     ]
     return schemas.NamespacePage(total=len(items), items=items)
@@ -324,7 +325,7 @@ def namespace_page(namespaces: Sequence[Namespace], now: datetime) -> schemas.Na
 def namespace_detail(one: Namespace, now: datetime) -> schemas.NamespaceDetail:
     """A namespace by itself."""
     return schemas.NamespaceDetail(
-        name=one.name,
+        name=outward(one.name),
         status=_phase(one),
         age=age(one.workspace.created_at, now),
         labels={NAMESPACE_LABEL: "true", WORKSPACE_LABEL: one.workspace.tenant},
