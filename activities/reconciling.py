@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
 from temporalio import activity
 
-from clusters.capacity import remove_tokens, write_tokens
+from clusters.capacity import read_tokens, remove_tokens, write_tokens
 from clusters.ceilings import set_ceilings
 from clusters.connection import ClusterConnection
 from clusters.inventory import adopt_nodes, observe_nodes
@@ -55,7 +56,7 @@ class RealClusterReconciling(ClusterReconciling):
         async with self._ledger.reading() as connection:
             held = await leases.open_leases(connection, self._cluster.name)
         mended = [
-            *await asyncio.to_thread(self._write_missing_tokens, held, observed),
+            *await self._write_missing_tokens(held, observed),
             *await self._take_left_over_tokens(observed),
             *await self._free_what_was_left_behind(at.now),
             *await self._set_ceilings(),
@@ -63,19 +64,31 @@ class RealClusterReconciling(ClusterReconciling):
         await self._say(mended, at.now)
         return Repairs(mended)
 
-    def _write_missing_tokens(self, held: list[OpenLease], observed: Mapping[str, ObservedNode]) -> list[str]:
+    async def _write_missing_tokens(self, held: list[OpenLease], observed: Mapping[str, ObservedNode]) -> list[str]:
         """Tokens vanish with a Node object that is made anew, or with a kubelet's lost checkpoint."""
         mended = []
         for lease in held:
             if lease.phase is not Phase.ACTIVE:
                 continue
-            key = lease.token
             for node, count in _counts(lease).items():
-                if node in observed and observed[node].tokens.get(key) != count and self._rewritten(key, node, count):
+                is_missing = node in observed and observed[node].tokens.get(lease.token) != count
+                if is_missing and await self._rewritten(lease, node, count):
                     mended.append(f"wrote {count} missing token(s) of {lease.gpr_name} on {node}")
         return mended
 
-    def _rewritten(self, key: str, node: str, count: int) -> bool:
+    async def _rewritten(self, lease: OpenLease, node: str, count: int) -> bool:
+        """Look at both again: the lease may have ended since, and its tokens may have been written since the node was seen.
+
+        Its release waits meanwhile: it would take the tokens before they are written, and they would outlive the lease.
+        """
+        async with self._ledger.transaction() as connection:
+            if not await leases.hold_active(connection, UUID(lease.gpr_id), lease.fence):
+                return False
+            return await asyncio.to_thread(self._put_back, lease.token, node, count)
+
+    def _put_back(self, key: str, node: str, count: int) -> bool:
+        if read_tokens(self._cluster, key, [node])[node] == count:
+            return False
         try:
             write_tokens(self._cluster, key, {node: count})
         except NodeUnfit as failure:
@@ -95,9 +108,14 @@ class RealClusterReconciling(ClusterReconciling):
             await arbitration.lock(connection, SCHEDULING_DOMAIN)
             held = await leases.open_leases(connection, self._cluster.name)
             left_over = sorted(seen - {(lease.token, node) for lease in held for node in _counts(lease)})
-            for key, node in left_over:
-                await asyncio.to_thread(remove_tokens, self._cluster, key, [node])
-        return [f"took tokens {key} off {node}: no open lease stands behind them" for key, node in left_over]
+            taken = [place for place in left_over if await asyncio.to_thread(self._taken, *place)]
+        return [f"took tokens {key} off {node}: no open lease stands behind them" for key, node in taken]
+
+    def _taken(self, key: str, node: str) -> bool:
+        """Whether there were any: a teardown may have taken them since the node was seen."""
+        there = read_tokens(self._cluster, key, [node])
+        remove_tokens(self._cluster, key, [node])
+        return there[node] > 0
 
     async def _free_what_was_left_behind(self, now: datetime) -> list[str]:
         """Nodes quarantined by a teardown come back once no pod of the closed lease is left on them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,9 @@ from api.backends import Backends
 from api.operations.cluster_nodes import ClusterNodes
 from api.operations.job_logs import ClusterLogs
 from api.operations.kubeconfigs import ClusterKubeconfigs
+from api.operations.log_streams import LogStreams
 from api.settings import Settings
+from api.websockets import MESSAGE_BYTES_MAX, PING_SECONDS, WebSocketProtocol
 from clusters.connection import ClusterConnection
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
@@ -58,6 +61,15 @@ def main() -> int:
 class Server(uvicorn.Server):
     """Ends like a function when it is told to stop; the original raises the signal again, and nothing is closed."""
 
+    def __init__(self, config: uvicorn.Config, streams: LogStreams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye to those who follow logs, which would never end by themselves; then to all."""
+        await self._streams.close()
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Let SIGTERM and SIGINT end the serving."""
@@ -89,7 +101,7 @@ async def serve(settings: Settings) -> None:
     _settle_memory()
     log.info("api starts", host=settings.host, port=settings.port, clusters=sorted(connections))
     try:
-        await Server(_server_config(app, settings)).serve()
+        await Server(server_config(app, settings), app.state.log_doors.streams).serve()
     finally:
         nodes.close()
         logs.close()
@@ -103,7 +115,8 @@ def _settle_memory() -> None:
     gc.set_threshold(GARBAGE_BEFORE_PASS, 10, 50)
 
 
-def _server_config(app: object, settings: Settings) -> uvicorn.Config:
+def server_config(app: object, settings: Settings) -> uvicorn.Config:
+    """How it is served."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,
@@ -114,6 +127,11 @@ def _server_config(app: object, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.shutdown_seconds,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         http="httptools",
+        ws=WebSocketProtocol,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,  # it would be done once per client, on the event loop
     )
 
 

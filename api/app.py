@@ -21,6 +21,9 @@ from api.edge import REQUEST_ID_HEADER, Edge
 from api.metrics import Metrics
 from api.open_routes import OPEN, serve_documents
 from api.operations.health import Checkup
+from api.operations.job_following import LogDoors
+from api.operations.job_news import JobNews
+from api.operations.log_streams import LogStreams
 
 DIALECTS: Final = (GPUCTL, EGS, NATIVE)
 """In this order they are asked whose a path is: GPUCTL claims some of the paths under EGS's prefix."""
@@ -42,6 +45,9 @@ def build_app(backends: Backends, cors_origins: tuple[str, ...] = (), rates: Rat
     )
     app.state.metrics = Metrics()
     app.state.checkup = Checkup(backends)
+    app.state.log_doors = LogDoors(LogStreams(backends.logs), JobNews(backends.ledger))
+    streams = app.state.log_doors.streams
+    app.state.metrics.watch_streams(lambda: streams.readers, lambda: streams.open_streams)
     app.state.dialects = DIALECTS
     for dialect in (*DIALECTS, OPEN):
         app.include_router(dialect.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -31,11 +32,25 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge("berth_api_requests_in_flight", "Requests being answered.", registry=self.registry)
+        self._streams_ended = Counter(
+            "berth_api_log_streams_ended_total", "Log streams that ended.", ("code",), registry=self.registry
+        )
 
     def answered(self, dialect: str, method: str, route: str, code: int, seconds: float) -> None:
         """Count one request."""
         self._requests.labels(dialect, method, route, str(code)).inc()
         self._seconds.labels(dialect, method, route).observe(seconds)
+
+    def stream_ended(self, code: int) -> None:
+        """Count one log stream, by the code that it was closed with."""
+        self._streams_ended.labels(str(code)).inc()
+
+    def watch_streams(self, readers: Callable[[], float], open_streams: Callable[[], float]) -> None:
+        """How many follow logs, and how many pods are read for them."""
+        told = Gauge("berth_api_log_readers", "Clients that follow a log.", registry=self.registry)
+        told.set_function(readers)
+        read = Gauge("berth_api_log_streams", "Pods whose log is being read.", registry=self.registry)
+        read.set_function(open_streams)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

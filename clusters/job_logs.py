@@ -27,6 +27,7 @@ FAILURES_MAX: Final = 10
 
 _OVER: Final = frozenset({"Succeeded", "Failed"})
 
+
 def log_tail(
     connection: ClusterConnection, namespace: str, pod: str, lines: int = 100, *, timestamps: bool = False
 ) -> list[str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from domain.gpr import Gpr, GprRequest
     from ledger.connection import Connection, Row
 
+    JobMark = tuple[Phase, datetime | None]
+
 _SQL = load("jobs")
 _SPEC: Final = TypeAdapter(JobSpec)
 _PODS: Final = TypeAdapter(tuple[ObservedPod, ...])
@@ -75,6 +77,12 @@ async def spec_of(connection: Connection, gpr_id: UUID) -> JobSpec:
     if row is None:
         raise NotFound(f"there is no job {gpr_id}")
     return _SPEC.validate_python(row["spec"])
+
+
+async def marks(connection: Connection, gpr_ids: Collection[UUID]) -> dict[UUID, JobMark]:
+    """Of each of these jobs, what differs when there is news of it."""
+    rows = await connection.fetch(_SQL["marks"], list(gpr_ids))
+    return {row["gpr_id"]: (Phase(row["phase"]), row["observed_at"]) for row in rows}
 
 
 async def id_of(

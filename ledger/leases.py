@@ -115,6 +115,11 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
     ]
 
 
+async def hold_active(connection: Connection, gpr_id: UUID, fence: int) -> bool:
+    """Whether this lease is active, and if so it stays that until the transaction ends: who releases it waits."""
+    return await connection.fetchval(_SQL["hold_active"], gpr_id, fence) is not None
+
+
 async def left_behind(connection: Connection, cluster: str) -> list[LeftBehind]:
     """What closed leases still hold on quarantined nodes of a cluster."""
     rows = await connection.fetch(_SQL["left_behind"], cluster)

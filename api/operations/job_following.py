@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from api.operations import jobs
@@ -17,7 +17,7 @@ from api.operations.log_streams import LogStreams, PodAddress, as_lines
 from api.operations.permission import workspace_for
 from api.operations.pod_stream import PodStream, place_after, told_of
 from domain.failures import NotFound
-from domain.gpr import TERMINAL
+from domain.gpr import TERMINAL, Phase
 from domain.job import Job, JobKind, LogLine, LogPlace, ObservedPod, moment_of
 from domain.permissions import Action
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 OVERLAP: Final = timedelta(seconds=60)
 """A pod's successor may begin to speak so long before the last word of the pod itself, which has time to shut down."""
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_BEFORE_PODS: Final = frozenset({Phase.QUEUED, Phase.PROVISIONING, Phase.ACTIVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class LogDoors:
 
     streams: LogStreams
     news: JobNews
+    check_seconds: float = 30.0
+    """How long one who lost the right to see a log may go on seeing it."""
 
 
 async def found(call: Call, word: str, namespace: str | None, wish: Wish) -> tuple[Job, Wish]:
@@ -85,7 +90,7 @@ class _Follower:
         self._streams = streams
         self._wish = wish
         self._place = LogPlace(wish.since) if wish.since else None
-        self._wants_tail = not wish.since and (bool(_pods(job)) or job.gpr.phase in TERMINAL)
+        self._wants_tail = not wish.since and (bool(_pods(job)) or job.gpr.phase not in _BEFORE_PODS)
         self._pod: ObservedPod | None = None
         self._told: set[tuple[str, object]] = set()
 
@@ -101,7 +106,7 @@ class _Follower:
     async def tell(self, job: Job, pod: ObservedPod) -> AsyncGenerator[Sequence[LogLine], None]:
         """What a pod says, until it has ended or is gone."""
         if self._pod is not None and self._pod.name != pod.name:
-            self._place = _overlapping(self._place)
+            self._place, self._wants_tail = self._overlapping(), False
         self._pod = pod
         self._told.add((pod.name, pod.created_at))
         address = PodAddress(job.gpr.cluster, job.spec.namespace, pod.name)
@@ -118,9 +123,9 @@ class _Follower:
         """What the ledger kept of the pod's log and was not told."""
         name = self._pod.name if self._pod else self._wish.pod or next(iter(job.logs), "")
         lines = as_lines(job.logs.get(name, ()))
-        if self._place is not None:
-            return lines[told_of(lines, self._place) :]
-        return lines[-self._wish.tail :] if self._wants_tail and self._wish.tail else [] if self._wants_tail else lines
+        if self._wants_tail:
+            return lines[len(lines) - min(self._wish.tail, len(lines)) :]
+        return lines[told_of(lines, self._place) :] if self._place else lines
 
     async def _catching_up(self, stream: PodStream, address: PodAddress) -> AsyncGenerator[Sequence[LogLine], None]:
         """What is older than the shared stream, read for this one alone."""
@@ -136,6 +141,15 @@ class _Follower:
         if self._wants_tail:
             return stream.number_of_tail(self._wish.tail)
         return stream.number_after(self._place)
+
+    def _overlapping(self) -> LogPlace | None:
+        """Where a pod is read from that came in another's place."""
+        moment = moment_of(self._place.at) if self._place else None
+        if moment is None:
+            return None
+        earlier = LogPlace(f"{moment[0].astimezone(UTC) - OVERLAP:%Y-%m-%dT%H:%M:%S.%fZ}", 0)
+        since = moment_of(self._wish.since)
+        return LogPlace(self._wish.since) if since and since > (moment[0] - OVERLAP, "") else earlier
 
     def _noted(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
         self._place = place_after(self._place, lines)
@@ -153,7 +167,7 @@ def _successor(last: ObservedPod, fresh: Sequence[ObservedPod], kind: JobKind) -
         able = [pod for pod in fresh if _rank(pod.name) == _rank(last.name)]
     else:
         able = [pod for pod in fresh if pod.name == last.name or _is_later(pod, last)]
-    return max(able, key=lambda pod: (pod.created_at is not None, pod.created_at), default=None)
+    return max(able, key=lambda pod: pod.created_at or _NEVER, default=None)
 
 
 def _is_later(pod: ObservedPod, last: ObservedPod) -> bool:
@@ -163,10 +177,3 @@ def _is_later(pod: ObservedPod, last: ObservedPod) -> bool:
 def _rank(pod: str) -> str:
     """`train-0` of `train-0-x7k2p`: what the pods that Kubernetes makes one after another for a rank share."""
     return pod.rpartition("-")[0]
-
-
-def _overlapping(place: LogPlace | None) -> LogPlace | None:
-    moment = moment_of(place.at) if place else None
-    if moment is None:
-        return None
-    return LogPlace(f"{moment[0].astimezone(UTC) - OVERLAP:%Y-%m-%dT%H:%M:%S.%fZ}", 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -90,6 +90,8 @@ class LogStreams:
         self._reads: dict[PodAddress, _Read] = {}
         self._readers: Counter[UUID] = Counter()
         self._pace = _Pace()
+        self._nobody = asyncio.Event()
+        self._nobody.set()
         self.stopping = asyncio.Event()
         """Set when the process begins to stop."""
 
@@ -111,11 +113,13 @@ class LogStreams:
         if self.readers >= READERS_MAX or self._readers[key_id] >= READERS_PER_KEY_MAX:
             raise TooManyReaders
         self._readers[key_id] += 1
+        self._nobody.clear()
         try:
             yield
         finally:
-            self._readers[key_id] -= 1
-            self._readers += Counter()  # forgets those at nought
+            self._readers -= Counter((key_id,))
+            if not self._readers:
+                self._nobody.set()
 
     @asynccontextmanager
     async def of_pod(self, address: PodAddress) -> AsyncIterator[PodStream]:
@@ -137,9 +141,9 @@ class LogStreams:
     async def close(self) -> None:
         """Tell everybody that it is over, and wait a moment for them to go."""
         self.stopping.set()
-        deadline = asyncio.get_running_loop().time() + CLOSING_SECONDS_MAX
-        while self.readers and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS_MAX):
+                await self._nobody.wait()
         tasks = [read.task for read in self._reads.values() if read.task]
         for task in tasks:
             task.cancel()

@@ -7,6 +7,10 @@ select j.* from job j where j.gpr_id = $1;
 -- name: of_gprs
 select j.* from job j where j.gpr_id = any($1::uuid[]);
 
+-- name: marks
+-- what differs when there is news of a job
+select j.gpr_id, g.phase, j.observed_at from job j join gpr g on g.id = j.gpr_id where j.gpr_id = any($1::uuid[]);
+
 -- name: by_name
 -- the one that uses the name now, or the last one that did
 select j.gpr_id from job j join gpr g on g.id = j.gpr_id

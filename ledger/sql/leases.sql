@@ -28,6 +28,10 @@ where l.released_at is null and ($1::text is null or l.cluster = $1) order by l.
 select fence, cluster, node, ordinal from lease_gpu
 where released_at is null and ($1::text is null or cluster = $1) order by fence, cluster, node, ordinal;
 
+-- name: hold_active
+-- the row that every decision about the Gpr holds
+select fence from gpr where id = $1 and fence = $2 and phase = 'active' for no key update;
+
 -- name: left_behind
 -- GPUs whose lease is closed but that were not seen to be free: their nodes are quarantined
 select lg.fence, lg.node, array_agg(lg.ordinal order by lg.ordinal) as ordinals, w.tenant, l.exclusive

@@ -13,19 +13,21 @@ import httpx
 
 from api.app import build_app
 from api.backends import Backends
+from api.operations.log_streams import PodAddress, as_lines
+from api.operations.pod_stream import told_of
 from clusters.access import IssuedKubeconfig
 from domain.failures import AlreadyExists, BerthFailure, NotFound
 from domain.gpr import EndCause, Phase
 from domain.hardware import ClusterCapabilities, Gpu, NodeFacts, NodeUse, ObservedNode
 from domain.identity import Principal, Role
-from domain.job import JobEvent
+from domain.job import JobEvent, LogLine, LogPlace
 from domain.messages import WORKSPACE_WORKFLOW
 from domain.workspace import WorkspacePhase
 from ledger import access, gprs, inventory, leases, lifecycle, workspaces
 from ledger.connection import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 
     from domain.workspace import Tenancy
 
@@ -160,16 +162,47 @@ class RecordedLogs:
     lines: dict[str, list[str]] = field(default_factory=dict)
     told: dict[str, list[JobEvent]] = field(default_factory=dict)
     failure: BerthFailure | None = None
+    over: set[str] = field(default_factory=set)
+    """Pods that say nothing more."""
+    followed: list[str] = field(default_factory=list)
+    """Each time that somebody began to follow a pod."""
+
+    def say(self, pod: str, *texts: str) -> list[str]:
+        """The times of these new lines."""
+        said = self.lines.setdefault(pod, [])
+        times = [
+            f"2026-06-01T12:{n // 60000:02}:{n // 1000 % 60:02}.{n % 1000:03}000000Z" for n in _counted(said, texts)
+        ]
+        said += [f"{at} {text}" for at, text in zip(times, texts, strict=True)]
+        return times
 
     async def tail(self, cluster: str, namespace: str, pod: str, lines: int) -> list[str]:  # noqa: ARG002 - as asked
         if self.failure:
             raise self.failure
         return self.lines.get(pod, [])[-lines:]
 
+    async def follow(self, address: PodAddress, after: LogPlace | None) -> AsyncGenerator[list[LogLine], None]:
+        self.followed.append(address.pod)
+        lines = as_lines(self.lines.get(address.pod, []))
+        told = told_of(lines, after) if after else 0
+        while True:
+            is_over = address.pod in self.over
+            if batch := as_lines(self.lines.get(address.pod, [])[told : told + 50]):
+                told += len(batch)
+                yield batch
+            elif is_over:
+                return
+            else:
+                await asyncio.sleep(0.005)
+
     async def events(self, cluster: str, namespace: str, job_id: str) -> list[JobEvent]:  # noqa: ARG002 - as asked
         if self.failure:
             raise self.failure
         return self.told.get(job_id, [])
+
+
+def _counted(said: list[str], texts: Sequence[str]) -> range:
+    return range(len(said), len(said) + len(texts))
 
 
 @dataclass

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from api.dialect import Dialect
-from api.dialects.gpuctl import envelopes, job_routes, node_routes, pool_routes, quota_routes, schemas
+from api.dialects.gpuctl import envelopes, job_routes, job_stream, node_routes, pool_routes, quota_routes, schemas
 from api.dialects.gpuctl.paths import PREFIX, new_router
 
 router = new_router()
-for part in (job_routes, pool_routes, node_routes, quota_routes):
+for part in (job_routes, job_stream, pool_routes, node_routes, quota_routes):
     router.routes.extend(part.router.routes)
 
 GPUCTL: Final = Dialect(
