@@ -20,16 +20,16 @@ from api.problems import FieldProblem, InvalidFields, TooLarge
 from domain.failures import InvalidRequest
 
 BODY_BYTES_MAX: Final = 256 * 1024
-"""Many times the largest valid request."""
+"""Many times the largest valid request, but for those that hold many: their routes name a bound of their own."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def payload(model: type[_Model], *, or_query: bool = False) -> Dependency:
+def payload(model: type[_Model], *, or_query: bool = False, bytes_max: int = BODY_BYTES_MAX) -> Dependency:
     """The request's body as this model, read once the caller is known; or the same fields as query parameters."""
 
     async def read(request: Request, _caller: CurrentCaller) -> _Model:
-        return await _read(request, model, or_query=or_query)
+        return await _read(request, model, or_query=or_query, bytes_max=bytes_max)
 
     return _dependency(read)
 
@@ -85,8 +85,8 @@ def _dependency(read: Callable[..., Any]) -> Dependency:
     return dependency
 
 
-async def _read(request: Request, model: type[_Model], *, or_query: bool) -> _Model:
-    body = await _body(request)
+async def _read(request: Request, model: type[_Model], *, or_query: bool, bytes_max: int = BODY_BYTES_MAX) -> _Model:
+    body = await _body(request, bytes_max)
     content = _json(body) if body.strip() else {}
     if or_query and content is None:
         content = {}
@@ -98,15 +98,15 @@ async def _read(request: Request, model: type[_Model], *, or_query: bool) -> _Mo
         raise fields_of(error.errors(include_url=False, include_context=False, include_input=False)) from error
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > BODY_BYTES_MAX:
-        raise _too_large()
+    if declared.isdecimal() and int(declared) > bytes_max:
+        raise _too_large(bytes_max)
     parts = bytearray()
     async for chunk in request.stream():
         parts += chunk
-        if len(parts) > BODY_BYTES_MAX:
-            raise _too_large()
+        if len(parts) > bytes_max:
+            raise _too_large(bytes_max)
     return bytes(parts)
 
 
@@ -117,5 +117,5 @@ def _json(body: bytes) -> Any:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from error
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"the body is larger than {BODY_BYTES_MAX // 1024} KiB", bytes_max=BODY_BYTES_MAX)
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {bytes_max // 1024} KiB", bytes_max=bytes_max)

@@ -39,6 +39,7 @@ clusters: [{{name: {cluster}, cluster: {{server: "https://{cluster}"}}}}]
 contexts: [{{name: ws@{cluster}, context: {{cluster: {cluster}, user: ws@{cluster}}}}}]
 users: [{{name: ws@{cluster}, user: {{token: "{anchor}"}}}}]
 """
+A_JOB = "{{kind: training, job: {{name: {name}, namespace: {namespace}}}, environment: {{image: pytorch}}}}"
 CAPABILITIES = ClusterCapabilities("v1.36.3", "https://10.0.0.1", True, True, True)
 
 
@@ -304,6 +305,14 @@ class TheApi:
         answer = await self.call("PUT", f"/berth/v1/quotas/{namespace}", administrator, json=limits)
         assert answer.status_code == 200, answer.text
         return namespace
+
+    async def job(self, owner: Someone, namespace: str) -> str:
+        """Id of a new job, which waits."""
+        text = A_JOB.format(name=f"job-{uuid4().hex[:10]}", namespace=namespace)
+        answer = await self.call("POST", "/api/v1/jobs", owner, json={"yamlContent": text})
+        assert answer.status_code == 201, answer.text
+        job_id: str = answer.json()["jobId"]
+        return job_id
 
     async def label(self, node: str, cluster: str = "worker-1") -> str:
         """Key of a label that the node has."""

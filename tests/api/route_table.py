@@ -88,7 +88,14 @@ NATIVE_ROUTES = (
 )
 LABEL = "example.com/rack"
 QUOTA_YAML = "kind: quota\nquota: {name: q}\nnamespace: {'{namespace}': {gpu: 8}}"
+JOB_YAML = "kind: training\njob: {name: '{new}', namespace: '{namespace}'}\nenvironment: {image: pytorch}"
 GPUCTL_ROUTES = (
+    Asked("POST", "/api/v1/jobs", {"yamlContent": JOB_YAML}),
+    Asked("POST", "/api/v1/jobs/batch", {"yamlContents": [JOB_YAML]}),
+    Asked("GET", "/api/v1/jobs"),
+    Asked("GET", "/api/v1/jobs/{jobId}"),
+    Asked("DELETE", "/api/v1/jobs/{jobId}"),
+    Asked("GET", "/api/v1/jobs/{jobId}/logs"),
     Asked("GET", "/api/v1/pools"),
     Asked("POST", "/api/v1/pools", {"name": "{new}"}),
     Asked("GET", "/api/v1/pools/{poolName}"),

@@ -117,6 +117,7 @@ async def words_of(api: TheApi, me: Someone) -> dict[str, list[str]]:
         "nodes": ["worker-1-t4-1", "worker-1-t4-2"],
         "pools": [await api.pool("worker-1-t4-1"), await api.pool()],
         "namespaces": namespaces,
+        "jobs": [await api.job(me, namespace) for namespace in namespaces],
     }
 
 

@@ -159,6 +159,24 @@ async def test_a_batch_takes_each_on_its_own(api: TheApi) -> None:
     assert len(await items(api, owner)) == 2
 
 
+async def test_a_batch_may_be_much_larger_than_one_job_and_has_a_bound_of_its_own(api: TheApi) -> None:
+    owner, padding = await api.someone(), "#" * 700
+    for count, status in ((500, 201), (1001, 400), (3000, 413)):
+        body = {"yamlContents": [f"kind: unknown\n{padding}"] * count}
+        answer = await api.call("POST", "/api/v1/jobs/batch", owner, json=body)
+        assert (answer.status_code, len(answer.json().get("failed", ()))) == (status, 500 if status == 201 else 0)
+    assert "2048 KiB" in answer.json()["error"]
+
+
+async def test_a_batch_makes_nothing_where_its_sender_may_not(api: TheApi) -> None:
+    owner = await api.someone()
+    workspace = await api.workspace(owner)
+    for who in (await api.someone(), await api.member(workspace, Role.VIEWER)):
+        answer = await api.call("POST", "/api/v1/jobs/batch", who, json={"yamlContents": [yaml_of(workspace)]})
+        assert (answer.json()["success"], len(answer.json()["failed"])) == ([], 1)
+    assert await items(api, owner) == []
+
+
 async def test_the_only_namespace_of_a_caller_is_meant_when_none_is_named(api: TheApi) -> None:
     owner = await api.someone()
     workspace = await api.workspace(owner)
@@ -176,6 +194,16 @@ async def test_a_name_is_used_once_in_a_namespace_and_may_be_a_literal_path(api:
     await made(api, owner, there, "batch")
     assert (await detail(api, owner, "batch"))["name"] == "batch"
     assert len(await items(api, owner, namespace=f"{there}-ns")) == 1
+
+
+async def test_a_job_that_is_named_like_a_path_is_seen_and_ended_there(api: TheApi) -> None:
+    owner = await api.someone()
+    await made(api, owner, await api.workspace(owner), "batch")
+    allowed = (await api.client.options("/api/v1/jobs/batch")).headers["allow"]
+    assert allowed == "GET, HEAD, POST, DELETE, OPTIONS"
+    for method in ("GET", "DELETE"):
+        assert (await api.call(method, "/api/v1/jobs/batch", owner)).status_code == 200
+    assert await items(api, owner) == []
 
 
 @pytest.mark.parametrize(
@@ -265,7 +293,9 @@ async def test_the_list_is_filtered_and_paged(api: TheApi) -> None:
     assert await names(kind="notebook") == [second]
     assert await names(pool=pool) == [second]
     assert await names(pool="default") == [first]
-    assert await names(status="Running") == [first]
+    for word in ("Running", "running", "RUNNING"):
+        assert await names(status=word) == [first]
+    assert await names(status="") == [second, first]
     assert await names(status="failed") == []
     assert await names(page=2, pageSize=1) == [first]
     for bad in ({"page": 0}, {"pageSize": 101}, {"status": "dancing"}, {"kind": "party"}):
@@ -356,6 +386,13 @@ async def test_a_job_that_failed_says_why_to_everybody(api: TheApi) -> None:
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------
+
+
+async def test_who_wants_to_follow_a_log_is_told_where(api: TheApi) -> None:
+    owner = await api.someone()
+    name = await made(api, owner, await api.workspace(owner))
+    answer = await api.call("GET", f"/api/v1/jobs/{name}/logs", owner, params={"follow": True})
+    assert (answer.status_code, "/logs/ws" in answer.json()["error"]) == (400, True)
 
 
 async def test_there_is_no_log_before_the_first_pod(api: TheApi) -> None:

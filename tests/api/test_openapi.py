@@ -55,6 +55,7 @@ async def test_what_is_served_is_what_the_document_says(api: TheApi, asked: Any)
     words = {"workspace": workspace, "gpr": await api.gpr(me, workspace, Phase.ACTIVE)}
     words |= {"pool": await api.pool("worker-1-h100"), "namespace": await api.quota(f"{workspace}-ns", gpus=4)}
     words |= {"poolName": words["pool"], "namespaceName": words["namespace"]}
+    words["jobId"] = await api.job(me, words["namespace"])
     words |= {"nodeName": "worker-1-t4-1", "key": await api.label("worker-1-t4-1")}
     answer = await api.call("GET", filled(asked.path, **words), me, params=filled(asked.query, **words))
     document = (await api.client.get("/openapi.json")).json()

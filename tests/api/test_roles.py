@@ -68,6 +68,12 @@ NEEDS = {
     "POST /berth/v1/keys": UNCONFINED_OWNER,
     "GET /berth/v1/keys": ANYBODY,
     "GET /berth/v1/events": ADMINISTRATOR,
+    "POST /api/v1/jobs": EDIT,
+    "POST /api/v1/jobs/batch": ANYBODY,
+    "GET /api/v1/jobs": ANYBODY,
+    "GET /api/v1/jobs/{jobId}": VIEW,
+    "DELETE /api/v1/jobs/{jobId}": EDIT,
+    "GET /api/v1/jobs/{jobId}/logs": VIEW,
     "GET /api/v1/pools": ANYBODY,
     "POST /api/v1/pools": ADMINISTRATOR,
     "GET /api/v1/pools/{poolName}": ANYBODY,
@@ -154,6 +160,7 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
             names = {"workspace": workspace, "gpr": await api.gpr(owner, workspace)}
             names |= {"pool": await api.pool("worker-1-t4-39"), "namespace": await api.quota(f"{workspace}-ns")}
             names |= {"poolName": names["pool"], "namespaceName": names["namespace"]}
+            names["jobId"] = await api.job(owner, names["namespace"])
             names |= {"nodeName": "worker-1-t4-39", "key": await api.label("worker-1-t4-39")}
             status = await status_of(api, asked, caller, **names)
             if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):

@@ -25,7 +25,7 @@ NO_CREDENTIALS = (
     f"Bearer {'x' * 10_000}",
 )
 NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws", "pool": "p", "namespace": "ns"}
-NAMES |= {"poolName": "p", "namespaceName": "ns", "nodeName": "n", "key": "example.com/rack"}
+NAMES |= {"poolName": "p", "namespaceName": "ns", "nodeName": "n", "key": "example.com/rack", "jobId": "j"}
 
 
 def test_the_route_table_names_every_route_that_needs_a_login() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
@@ -29,6 +30,14 @@ router = new_router()
 
 Force = Annotated[bool, Query()]
 Kind = Annotated[JobKind | None, Query()]
+StatusWord = Annotated[schemas.StatusWord | None, Query(description="Compared without regard to case.")]
+Batch = Annotated[schemas.JobBatch, payload(schemas.JobBatch, bytes_max=schemas.BATCH_BYTES_MAX)]
+
+TRIED_OUT = {
+    "model": schemas.JobCreated,
+    "description": "A dry run: nothing was made; `message` says when it would start.",
+}
+CREATE_OR_TRY = {int(HTTPStatus.OK): TRIED_OUT, **CHANGE}
 
 
 @router.post(
@@ -36,7 +45,7 @@ Kind = Annotated[JobKind | None, Query()]
     tags=["Jobs"],
     status_code=HTTPStatus.CREATED,
     response_model=schemas.JobCreated,
-    responses=CHANGE,
+    responses=CREATE_OR_TRY,
     openapi_extra=body_of(schemas.JobSubmission),
 )
 async def create_job(call: CreatingCall, body: Annotated[DocumentBody, content(document_body_of)]) -> Response:
@@ -57,10 +66,11 @@ async def create_job(call: CreatingCall, body: Annotated[DocumentBody, content(d
     responses=CHANGE,
     openapi_extra=body_of(schemas.JobBatch),
 )
-async def create_jobs(call: CurrentCall, body: Annotated[schemas.JobBatch, payload(schemas.JobBatch)]) -> Response:
-    """Queue several jobs, each on its own: one that is refused keeps no other back."""
+async def create_jobs(call: CurrentCall, body: Batch) -> Response:
+    """Queue several jobs, each on its own: one that is refused keeps no other back. At most 1000, 2 MiB together."""
     result = schemas.BatchResult(success=[], failed=[])
     for index, text in enumerate(body.yamlContents):
+        await asyncio.sleep(0)  # a text is read in one go: others get their turn in between
         try:
             wish = await _wish(call, load_yaml(text))
             await (jobs.try_out(call, wish) if body.dryRun else jobs.submit(call, wish))
@@ -77,7 +87,7 @@ async def list_jobs(  # noqa: PLR0913 - the document's parameters
     *,
     kind: Kind = None,
     pool: QueryWord = None,
-    status: QueryWord = None,
+    status: StatusWord = None,
     namespace: QueryWord = None,
     page: PageNumber = 1,
     pageSize: PageSize = 20,

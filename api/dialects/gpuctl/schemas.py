@@ -9,12 +9,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from api.wording import Flag, Word
+from domain.job import JobStatus
 
 YAML_CHARACTERS_MAX: Final = 64 * 1024
 BATCH_MAX: Final = 1000
+BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+"""A thousand jobs, each three times as long as most are; to read so much takes seconds at worst."""
 LABEL_VALUE_LENGTH_MAX: Final = 63
 
 _LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
@@ -22,6 +25,10 @@ _LABEL_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
 _NO_NUL: Final = r"^[^\x00]*$"
 _SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
+StatusWord = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": ["", *JobStatus, *(status.capitalize() for status in JobStatus)]})
+]
+"""Either as answers spell it or as a bare word; empty: whatever it is."""
 YamlContent = Annotated[str, StringConstraints(max_length=YAML_CHARACTERS_MAX)]
 LABEL_KEY: Final = Field(json_schema_extra={"pattern": _LABEL_KEY, "maxLength": 253})
 """Documented here; the domain checks it with a better sentence. Kubernetes allows 317 characters, and nobody has so long."""

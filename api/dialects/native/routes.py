@@ -238,7 +238,7 @@ async def get_pool(call: CurrentCall, pool: PathName) -> Response:
     tags=["Pools and quotas"],
     response_model=schemas.PoolView,
     responses=_CHANGE,
-    openapi_extra=body_of(schemas.PoolChange),
+    openapi_extra=body_of(schemas.PoolChange, required=False),
 )
 async def change_pool(
     call: CurrentCall, pool: PathName, body: Annotated[schemas.PoolChange, payload(schemas.PoolChange)]
@@ -270,7 +270,7 @@ async def get_quota(call: CurrentCall, namespace: PathName) -> Response:
     tags=["Pools and quotas"],
     response_model=schemas.QuotaView,
     responses=_CHANGE,
-    openapi_extra=body_of(schemas.QuotaSetting),
+    openapi_extra=body_of(schemas.QuotaSetting, required=False),
 )
 async def set_quota(
     call: CurrentCall, namespace: PathName, body: Annotated[schemas.QuotaSetting, payload(schemas.QuotaSetting)]
