@@ -46,8 +46,7 @@ def build_app(backends: Backends, cors_origins: tuple[str, ...] = (), rates: Rat
     app.state.metrics = Metrics()
     app.state.checkup = Checkup(backends)
     app.state.log_doors = LogDoors(LogStreams(backends.logs), JobNews(backends.ledger))
-    streams = app.state.log_doors.streams
-    app.state.metrics.watch_streams(lambda: streams.readers, lambda: streams.open_streams)
+    app.state.metrics.watch_streams(lambda: app.state.log_doors.streams)
     app.state.dialects = DIALECTS
     for dialect in (*DIALECTS, OPEN):
         app.include_router(dialect.router)

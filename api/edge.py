@@ -58,7 +58,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(_with_one_path(scope), receive, send)
             return
         inner = _in_one_spelling(scope)
         dialect = self._dialect_of(inner["path"])
@@ -101,9 +101,12 @@ class Edge:
 
 def _in_one_spelling(scope: Scope) -> Scope:
     """A trailing slash is the same path, HEAD the same handler as GET."""
-    path: str = scope["path"]
-    shorter = path[:-1] if path.endswith("/") and len(path) > 1 else path
-    return {**scope, "path": shorter, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+    return {**_with_one_path(scope), "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+
+
+def _with_one_path(scope: Scope) -> Scope:
+    path: str = scope.get("path", "")
+    return {**scope, "path": path[:-1]} if path.endswith("/") and len(path) > 1 else scope
 
 
 def _request_id(scope: Scope) -> str:

@@ -8,6 +8,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from api.operations.log_streams import LogStreams
+
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
 
@@ -45,12 +47,12 @@ class Metrics:
         """Count one log stream, by the code that it was closed with."""
         self._streams_ended.labels(str(code)).inc()
 
-    def watch_streams(self, readers: Callable[[], float], open_streams: Callable[[], float]) -> None:
+    def watch_streams(self, streams: Callable[[], LogStreams]) -> None:
         """How many follow logs, and how many pods are read for them."""
         told = Gauge("berth_api_log_readers", "Clients that follow a log.", registry=self.registry)
-        told.set_function(readers)
+        told.set_function(lambda: streams().readers)
         read = Gauge("berth_api_log_streams", "Pods whose log is being read.", registry=self.registry)
-        read.set_function(open_streams)
+        read.set_function(lambda: streams().open_streams)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

@@ -30,6 +30,8 @@ _SPEC: Final = TypeAdapter(JobSpec)
 _PODS: Final = TypeAdapter(tuple[ObservedPod, ...])
 _EVENTS: Final = TypeAdapter(tuple[JobEvent, ...])
 
+VANISHED: Final = "somebody took away on its cluster what it was made of"
+
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
@@ -147,9 +149,17 @@ async def force(connection: Connection, gpr_id: UUID) -> None:
     await connection.execute(_SQL["force"], gpr_id)
 
 
-async def running(connection: Connection, cluster: str) -> Mapping[str, str]:
-    """Namespaces of the jobs that should have pods on a cluster, by id."""
-    return {row["id"]: row["namespace"] for row in await connection.fetch(_SQL["running"], cluster)}
+async def running(connection: Connection, cluster: str) -> Mapping[str, Phase]:
+    """Phases of the jobs that should have pods on a cluster, by id."""
+    return {row["id"]: Phase(row["phase"]) for row in await connection.fetch(_SQL["running"], cluster)}
+
+
+async def vanish(connection: Connection, gpr_id: UUID, now: datetime) -> list[int]:
+    """End one of which nothing is left on its cluster: its GPUs would be held for nobody. The ids of the messages."""
+    if await reading.held_phase(connection, gpr_id) is not Phase.ACTIVE:
+        return []
+    after = await lifecycle.begin_release(connection, gpr_id, EndCause.JOB_FAILED, now, failure=VANISHED)
+    return await outbox.put_all(connection, [tell_gpr(RELEASE_SIGNAL, after), kick_arbiter()])
 
 
 def _listed(workspace_ids: Collection[UUID] | None) -> list[UUID] | None:

@@ -162,7 +162,7 @@ class LogStreams:
             async with aclosing(self._source.follow(read.address, place)) as batches:
                 async for batch in batches:
                     read.stream.add(batch)
-                    await self._pace.told(len(batch) * read.readers)
+                    await self._pace.told(len(batch) * max(1, read.readers))
         except NotFound:
             read.stream.end()
         except BerthFailure as failure:

@@ -58,6 +58,6 @@ update job set logs = $2, happenings = $3 where gpr_id = $1;
 update job set is_forced = true where gpr_id = $1;
 
 -- name: running
--- whose pods there should be on a cluster
-select j.gpr_id::text as id, j.namespace from job j join gpr g on g.id = j.gpr_id join lease l on l.fence = g.fence
+-- whose pods there should be on a cluster; those of an active one were made
+select j.gpr_id::text as id, g.phase from job j join gpr g on g.id = j.gpr_id join lease l on l.fence = g.fence
 where not j.ended and g.phase in ('provisioning', 'active') and l.cluster = $1;

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cli.stack.testing import Postgres
 
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 60
 
 
 @pytest.fixture
