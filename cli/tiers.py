@@ -52,7 +52,7 @@ TIERS = (
     Tier("stack", "PostgreSQL, Temporal, Kubernetes", 130, clusters=True),
     Tier("activities", "PostgreSQL, Temporal, Kubernetes", 95, clusters=True),
     Tier("api", "PostgreSQL, Temporal, Kubernetes", 65, clusters=True),
-    Tier("system", "the whole stack", 270, clusters=True),
+    Tier("system", "the whole stack", 550, clusters=True),
 )
 """In the order in which they run: what fails fast goes first."""
 

@@ -13,7 +13,7 @@ from tests.system.population import CLUSTER, GATED_NODE
 from tests.system.rounds import EVERYTHING, PARTS, dead_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from random import Random
 
     from tests.system.installation import Installation
@@ -39,20 +39,20 @@ class Disturbances:
     done: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def go_on(self, seconds: float, *, with_everything: bool) -> None:
-        """Disturb for so long; at the end all parts run."""
+    def go_on(self, seconds: float, *, with_everything: bool, least: int = 0) -> None:
+        """Disturb for so long, and at `least` so often, where it takes that long; at the end all parts run."""
         over_at = time.monotonic() + seconds
         deck: list[str] = []
-        while time.monotonic() < over_at:
-            time.sleep(min(self.random.uniform(*QUIET_SECONDS_RANGE), max(0.0, over_at - time.monotonic())))
+        while time.monotonic() < over_at or len(self.done) < least:
+            time.sleep(self.random.uniform(*QUIET_SECONDS_RANGE))
             deck = deck or self._shuffled(with_everything=with_everything)
-            if time.monotonic() < over_at:
+            if time.monotonic() < over_at or len(self.done) < least:
                 self._disturb(deck.pop())
         self.complaints += dead_parts(self.installation)
 
-    def known(self) -> Outages:
-        """The outages, for the judge."""
-        return Outages(list(self.outages), LATE_MAX)
+    def known(self, others: Iterable[Outage] = ()) -> Outages:
+        """The outages, for the judge, with those that were not our doing."""
+        return Outages([*self.outages, *others], LATE_MAX)
 
     def _shuffled(self, *, with_everything: bool) -> list[str]:
         """Each once before any comes again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ from tests.system.installation import running_installation
 from tests.system.knocking import NO_ANSWER
 from tests.system.population import A100, H100
 from tests.system.stories import told
+from tests.system.strain import strain
 from tests.system.tenants import Tenant
 from tests.system.town import Operator, Town
 from tests.system.users import Replies
@@ -38,6 +40,7 @@ from tests.system.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.system.book_rules import Outage
     from tests.system.installation import Installation
     from tests.system.stories import Lease
 
@@ -60,6 +63,8 @@ class Verdict:
     looks: Counter[str] = field(default_factory=Counter)
     events: list[Json] = field(default_factory=list)
     writes: int = 0
+    strained: list[Outage] = field(default_factory=list)
+    """When Temporal could not keep up, by its own log."""
     untrue: list[str] = field(default_factory=list)
     """Answers that were not so, or that nobody should get."""
     broken: list[str] = field(default_factory=list)
@@ -89,17 +94,18 @@ class Soak:
         self._town = Town()
         self._verdict = Verdict()
 
-    def go_through(self, seconds: float, *, with_everything: bool = False) -> Verdict:
+    def go_through(self, seconds: float, *, with_everything: bool = False, kills_least: int = 0) -> Verdict:
         """Disturb people at their work for so long, let all come to rest, and judge."""
         verdict, installation = self._verdict, self._installation
         self._await_nodes()
         records = Records(installation, datetime.now(UTC))
         disturbances = Disturbances(installation, Random(f"{self._seed}/disturbances"), self._say)
         with Witness(installation) as witness:
-            self._work(lambda: disturbances.go_on(seconds, with_everything=with_everything))
+            self._work(lambda: disturbances.go_on(seconds, with_everything=with_everything, least=kills_least))
             self._say("everybody goes home; what is held is released")
             self._rest()
-        verdict.events, writes, known = records.events(), records.writes(), disturbances.known()
+        verdict.strained = strain(installation.stack.roster.log("temporal").read_text(errors="replace").splitlines())
+        verdict.events, writes, known = records.events(), records.writes(), disturbances.known(verdict.strained)
         verdict.writes, verdict.looks = len(writes), witness.looks
         verdict.disturbed = Counter(disturbances.done)
         away = [one for one in verdict.replies.away if not _was_away(one[0], disturbances)]
@@ -199,12 +205,14 @@ def figures(verdict: Verdict, seconds: float) -> list[str]:
     for (what, status), count in counts.items():
         by_question.setdefault("bad input" if what.startswith("bad ") else what, Counter())[status] += count
     replies = verdict.replies
+    strained = sum((one.ended - one.began).total_seconds() for one in verdict.strained)
     asked = f"{sum(counts.values())} questions in {seconds:.0f} s, {len(replies.claims.claims)} claims"
     late_words = f"latest {late[-1]:.2f} s, median {late[len(late) // 2]:.2f} s" if late else "none"
     return [
         f"{asked} about {len(replies.claims.submitted)} Gprs; {len(leases)} leases, ended by {dict(causes)}",
         f"{len(verdict.events)} events and {verdict.writes} writes judged, looks of the witness {dict(verdict.looks)}",
         f"from the end of a lease to its expiry: {late_words}",
+        f"Temporal could not keep up, by its own log, for {strained:.0f} s",
         f"disturbed: {dict(sorted(verdict.disturbed.items()))}",
         *(
             f"  {what:<28} {', '.join(f'{count} x {status or NO_ANSWER}' for status, count in sorted(answers.items()))}"
@@ -219,13 +227,18 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _load_average() -> str:
+    """Lateness says nothing without it."""
+    return " ".join(f"{load:.1f}" for load in os.getloadavg())
+
+
 def main() -> int:
     """Run for as long as asked."""
     parser = argparse.ArgumentParser(prog="python -m tests.system.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long people work and parts are killed")
     parser.add_argument("--seed", type=int, default=1, help="of what is asked and what is killed")
     arguments = parser.parse_args()
-    say(f"{arguments.minutes:g} minutes, seed {arguments.seed}")
+    say(f"{arguments.minutes:g} minutes, seed {arguments.seed}; load average {_load_average()}")
     with running_installation() as installation:
         began = time.monotonic()
         verdict = Soak(installation, arguments.seed, say).go_through(arguments.minutes * 60, with_everything=True)
@@ -235,6 +248,7 @@ def main() -> int:
             kept = installation.keep_logs()
             (kept / "events.json").write_text(json.dumps(verdict.events, indent=1))
             say(f"the logs of all parts, and the ledger's events, are kept in {kept}")
+    say(f"load average at the end {_load_average()}")
     say("nothing was wrong" if not verdict.complaints else "NOT AS IT SHOULD BE")
     return 1 if verdict.complaints else 0
 

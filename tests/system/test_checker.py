@@ -8,6 +8,7 @@ import pytest
 
 from tests.system.book_rules import BOOK_RULES, Outage, Outages
 from tests.system.histories import B1, B2, BLUE, NODE, R1, R2, R3, RED, a_good_history, moment, tokens, withdrawal
+from tests.system.strain import strain
 from tests.system.trail import write_of
 from tests.system.trail_rules import TRAIL_RULES
 
@@ -345,6 +346,17 @@ def test_the_end_of_a_pod_that_the_log_may_lack_is_not_missed() -> None:
     lets_a_pod_outlive_its_lease(history)
     assert history.complaints(Outages([Outage("worker-1.kube-apiserver", moment(13), moment(13.6))])) == []
     assert history.complaints(Outages([Outage("worker-1.kube-apiserver", moment(20), moment(21))])) != []
+
+
+def test_temporal_was_away_while_it_gave_up_what_it_did() -> None:
+    given_up = 'time=2026-11-21T12:00:{} level=WARN msg="Fail to process task" error="context deadline exceeded"'
+    quiet = 'time=2026-11-21T12:00:30.000 level=WARN msg="Frontend is not healthy yet"'
+    lines = [given_up.format("13.500"), given_up.format("10.000"), quiet, "started", given_up.format("50.000")]
+    spans = strain(lines)
+    assert [(one.part, (one.ended - one.began).total_seconds()) for one in spans] == [
+        ("temporal", 8.5),
+        ("temporal", 5),
+    ]
 
 
 # --- the log's entries ------------------------------------------------------------------------------------------------

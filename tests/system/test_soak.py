@@ -20,13 +20,13 @@ SEED = 2026
 SECONDS = 60.0
 QUESTIONS_MIN = 300
 LEASES_MIN = 10
-KILLS_MIN = 3
+KILLS_MIN = 4
 
 
 @pytest.fixture(scope="module")
 def verdict(installation: Installation, request: pytest.FixtureRequest) -> Verdict:
     began = time.monotonic()
-    verdict = Soak(installation, SEED, lambda _: None).go_through(SECONDS)
+    verdict = Soak(installation, SEED, lambda _: None).go_through(SECONDS, kills_least=KILLS_MIN)
     capturing = request.config.pluginmanager.getplugin("capturemanager")
     with capturing.global_and_fixture_disabled():
         sys.stdout.write("\n".join(["", *figures(verdict, time.monotonic() - began), ""]))
