@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from clusters.job_pods import JobPlace
 from clusters.job_views import job_events, observe_job, observe_jobs
 from clusters.jobs import create_job_objects, delete_job_objects, job_objects_left
 from delivery.courier import Courier
+from domain.gpr import Phase
 from domain.job import JobSpec
 from domain.messages import Standing
 from domain.priority import band_of
@@ -86,16 +87,23 @@ class ClusterJobs(Jobs):
         """Write what is seen of these jobs, as far as they should have pods. For the watch, not a step of any lifecycle."""
         async with self._ledger.reading() as connection:
             running = await jobs.running(connection, self._cluster.name)
-        seen = await asyncio.to_thread(observe_jobs, self._cluster, sorted(running.keys() & set(changed)))
-        for job_id, observed in seen.items():
-            async with self._ledger.transaction() as connection:
-                messages = await jobs.observe(connection, UUID(job_id), observed, now)
-            self._courier.deliver_soon(messages)
+        asked = sorted(running.keys() & set(changed))
+        seen = await asyncio.to_thread(observe_jobs, self._cluster, asked)
+        for job_id in asked:
+            if job_id in seen:
+                await self._write(jobs.observe, UUID(job_id), seen[job_id], now)
+            elif running[job_id] is Phase.ACTIVE:  # read before the look: what it is made of was made by then
+                await self._write(jobs.vanish, UUID(job_id), now)
 
     async def running(self) -> list[str]:
         """Ids of the jobs that should have pods here."""
         async with self._ledger.reading() as connection:
             return list(await jobs.running(connection, self._cluster.name))
+
+    async def _write(self, write: Callable[..., Awaitable[list[int]]], *what: object) -> None:
+        async with self._ledger.transaction() as connection:
+            messages = await write(connection, *what)
+        self._courier.deliver_soon(messages)
 
     async def _where(self, stop: JobStop) -> tuple[UUID, str]:
         gpr_id = UUID(stop.standing.gpr_id)

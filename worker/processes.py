@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -15,29 +14,25 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from activities.jobs import ClusterJobs
 from activities.reconciling import RealClusterReconciling
 from clusters.connection import ClusterConnection
-from clusters.job_watch import watch_jobs
 from clusters.registration import install, probe
-from clusters.watches import watch_nodes
 from delivery.courier import Courier
 from delivery.temporal import TemporalDoor
 from domain.failures import Unavailable
 from ledger import inventory
 from ledger.connection import Ledger
+from worker.lookouts import JobLookout, NodeLookout
 from worker.observability import READY_SECONDS_MAX, Watchpost
 from worker.parts import cluster_worker, core_worker, node_worker
+from worker.patience import patiently
 from worker.relay import Relay
 from worker.schedules import ensure_cluster_schedule, ensure_ledger_schedule, ensure_search_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable
 
     from worker.settings import WorkerSettings
 
 log = structlog.get_logger()
-
-RETRY_SECONDS = 1.0
-OBSERVE_ALL_SECONDS = 60.0
-Result = TypeVar("Result")
 
 
 class Doors:
@@ -67,9 +62,9 @@ class Doors:
 async def run_core(settings: WorkerSettings) -> None:
     """Workflows, ledger steps, and the schedule that compares the ledger with Temporal."""
     async with _process(settings) as doors:
-        client = await _patiently(doors.temporal.client)
-        await _patiently(lambda: ensure_search_attributes(client))
-        await _patiently(lambda: ensure_ledger_schedule(client))
+        client = await patiently(doors.temporal.client)
+        await patiently(lambda: ensure_search_attributes(client))
+        await patiently(lambda: ensure_ledger_schedule(client))
         await _until_stopped(core_worker(client, doors.ledger, doors.courier, doors.temporal).run())
 
 
@@ -77,9 +72,9 @@ async def run_cluster(settings: WorkerSettings, cluster: str) -> None:
     """One cluster: registers it, runs its steps, watches its nodes, and schedules its reconciliation."""
     connection = ClusterConnection.from_kubeconfig(cluster, settings.kubeconfig(cluster))
     async with _process(settings) as doors:
-        client = await _patiently(doors.temporal.client)
-        await _patiently(lambda: _register(connection, doors.ledger))
-        await _patiently(lambda: ensure_cluster_schedule(client, cluster))
+        client = await patiently(doors.temporal.client)
+        await patiently(lambda: _register(connection, doors.ledger))
+        await patiently(lambda: ensure_cluster_schedule(client, cluster))
         worker = cluster_worker(
             client,
             connection,
@@ -88,8 +83,9 @@ async def run_cluster(settings: WorkerSettings, cluster: str) -> None:
             patience_seconds=settings.berth_teardown_patience_seconds,
         )
         reconciling = RealClusterReconciling(connection, doors.ledger, doors.courier)
-        jobs = ClusterJobs(connection, doors.ledger, doors.courier)
-        await _until_stopped(worker.run(), _watch(connection, reconciling), _watch_jobs(connection, jobs))
+        jobs = JobLookout(connection, ClusterJobs(connection, doors.ledger, doors.courier))
+        nodes = NodeLookout(connection, reconciling, jobs.look_at_all)
+        await _until_stopped(worker.run(), nodes.run(), jobs.run())
 
 
 async def run_relay(settings: WorkerSettings) -> None:
@@ -101,7 +97,7 @@ async def run_relay(settings: WorkerSettings) -> None:
 async def run_node(settings: WorkerSettings, cluster: str) -> None:
     """The agent of one node: asks its devices."""
     async with _process(settings) as doors:
-        client = await _patiently(doors.temporal.client)
+        client = await patiently(doors.temporal.client)
         await _until_stopped(node_worker(client, cluster, settings.berth_node_name).run())
 
 
@@ -133,16 +129,6 @@ async def _until_stopped(*parts: Awaitable[None]) -> None:
     log.info("stopped")
 
 
-async def _patiently(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """Try until the part that is needed is there: processes may start in any order."""
-    while True:
-        try:
-            return await attempt()
-        except Unavailable as failure:
-            log.warning("waiting", failure=str(failure))
-            await asyncio.sleep(RETRY_SECONDS)
-
-
 async def _register(connection: ClusterConnection, ledger: Ledger) -> None:
     capabilities = await asyncio.to_thread(probe, connection)
     if capabilities.sufficient:
@@ -151,50 +137,6 @@ async def _register(connection: ClusterConnection, ledger: Ledger) -> None:
         log.warning("cluster lacks", cluster=connection.name, lack=lack)
     async with ledger.transaction() as ledger_connection:
         await inventory.register_cluster(ledger_connection, connection.name, capabilities, datetime.now(UTC))
-
-
-async def _watch(connection: ClusterConnection, reconciling: RealClusterReconciling) -> None:
-    """Observe the cluster at once when one of its nodes changes, instead of at the next reconciliation."""
-    loop, changed, stop = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    changed.set()
-
-    def tell() -> None:
-        loop.call_soon_threadsafe(changed.set)
-
-    watching = loop.run_in_executor(None, watch_nodes, connection, tell, stop)
-    try:
-        while True:
-            await changed.wait()
-            changed.clear()
-            await _patiently(lambda: reconciling.observe(datetime.now(UTC)))
-    finally:
-        stop.set()
-        watching.cancel()
-
-
-async def _watch_jobs(connection: ClusterConnection, jobs: ClusterJobs) -> None:
-    """Write what is seen of jobs at once when something of theirs changes, and of all of them once a minute.
-
-    What went while nobody watched, and nodes that are lost, tell nothing by themselves.
-    """
-    loop, stop = asyncio.get_running_loop(), threading.Event()
-    changed: asyncio.Queue[frozenset[str]] = asyncio.Queue()
-
-    def tell(ids: frozenset[str]) -> None:
-        loop.call_soon_threadsafe(changed.put_nowait, ids)
-
-    watching = loop.run_in_executor(None, watch_jobs, connection, tell, stop)
-    try:
-        while True:
-            try:
-                async with asyncio.timeout(OBSERVE_ALL_SECONDS):
-                    ids: Collection[str] = await changed.get()
-            except TimeoutError:
-                ids = await _patiently(jobs.running)
-            await _patiently(lambda ids=ids: jobs.observe(ids, datetime.now(UTC)))  # type: ignore[misc]
-    finally:
-        stop.set()
-        watching.cancel()
 
 
 def _runtime(metrics_port: int) -> Runtime | None:

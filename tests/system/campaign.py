@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tests.system import rounds
 from tests.system.freedom import until, workspace_namespaces
 from tests.system.history import EVENTS, double_grants, writes_beside_leases
+from tests.system.job_population import JOB_ROLES
 from tests.system.population import FRESH, HELD, LEAVING, MEANWHILE, PASSING, QUEUED, STOPPED, Population
 from tests.system.rounds import EVERYTHING, PARTS, Kill, Round
 from tests.system.witness import Witness
@@ -22,8 +23,10 @@ AWAY_SECONDS_RANGE: Final = (0.5, 20.0)
 AFTER_SECONDS_RANGE: Final = (0.0, 2.5)
 """From the last submissions to the kill: long enough that it finds them in every step."""
 CLOSED_SECONDS_MAX: Final = 30.0
+CEILING: Final = "set the ceiling"
+"""So a new quota comes to its cluster: nothing was left by anybody."""
 
-COLUMNS: Final = (FRESH, MEANWHILE, HELD, QUEUED, STOPPED, LEAVING, *PASSING)
+COLUMNS: Final = (FRESH, MEANWHILE, HELD, QUEUED, STOPPED, LEAVING, *PASSING, *JOB_ROLES)
 HEAD: Final = (
     f"{'part':<24}{'killed at':>10}{'away s':>8}"
     + "".join(f"{column:>11}" for column in COLUMNS)
@@ -101,7 +104,7 @@ def line_of(done: Round) -> str:
 
 
 def _lost(installation: Installation, population: Population) -> list[str]:
-    found = installation.tables.rows("select external_id, name, phase from gpr")
+    found = installation.tables.rows(f"select external_id, name, phase from gpr where name like '%-{population.run}-%'")
     phases = {row["external_id"]: row["phase"] for row in found}
     names = [row["name"] for row in found]
     missing = [f"{gpr_id} was accepted and is nowhere" for gpr_id in population.known if gpr_id not in phases]
@@ -112,7 +115,7 @@ def _lost(installation: Installation, population: Population) -> list[str]:
 
 def unfinished(installation: Installation) -> list[str]:
     """Lifecycles that Temporal's own list does not show as completed."""
-    window, query = installation.window, "BerthKind = 'gpr' and ExecutionStatus != 'Completed'"
+    window, query = installation.window, "BerthKind in ('gpr', 'job') and ExecutionStatus != 'Completed'"
     try:
         until(lambda: not window.listed(query), "the end of all lifecycles", CLOSED_SECONDS_MAX)
     except AssertionError:
@@ -123,4 +126,5 @@ def unfinished(installation: Installation) -> list[str]:
 def _drift(installation: Installation) -> list[str]:
     """What the reconciler had to mend had been left by somebody."""
     events = installation.tables.rows("select at, detail from event where kind = 'drift_mended' order by id")
-    return [f"{event['at']} mended: {one}" for event in events for one in event["detail"]["mended"]]
+    mended = [(event["at"], one) for event in events for one in event["detail"]["mended"]]
+    return [f"{at} mended: {one}" for at, one in mended if not one.startswith(CEILING)]

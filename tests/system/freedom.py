@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.1
 WORKSPACE_LABEL = "berth.io/workspace"
 FENCE_LABEL = "berth.io/fence"
+JOB_LABEL = "berth.io/job"
+MADE_FOR_JOBS = (
+    "/apis/batch/v1/jobs",
+    "/apis/apps/v1/deployments",
+    "/apis/apps/v1/statefulsets",
+    "/apis/apps/v1/replicasets",
+    "/api/v1/pods",
+    "/api/v1/services",
+    "/api/v1/secrets",
+    "/api/v1/persistentvolumeclaims",
+    "/api/v1/persistentvolumes",
+)
 
 
 def until(claim: Callable[[], Any], what: str, seconds_max: float) -> Any:
@@ -58,6 +70,17 @@ def left_in_namespaces(installation: Installation, namespaces: Collection[str]) 
         for kind, query in (("pods", {}), ("secrets", {"labelSelector": FENCE_LABEL}))
         for found in cluster.items(f"/api/v1/{kind}", **query)
         if found["metadata"]["namespace"] in namespaces
+    ]
+
+
+def left_of_jobs(installation: Installation, job_id: str = "") -> list[str]:
+    """Whatever was made for this job, or for any."""
+    label = f"{JOB_LABEL}={job_id}" if job_id else JOB_LABEL
+    return [
+        f"{cluster.name}: {path.rpartition('/')[2]} {found['metadata']['name']}"
+        for cluster in installation.clusters()
+        for path in MADE_FOR_JOBS
+        for found in cluster.items(path, labelSelector=label)
     ]
 
 

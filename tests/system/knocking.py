@@ -1,4 +1,4 @@
-"""Asks the API while a part is away, in both dialects: it may answer well, say 503 in its dialect's shape, or be away itself."""
+"""Asks the API while a part is away, in three dialects: it may answer well, say 503 in its dialect's shape, or be away itself."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Knocking:
         self._ask_egs("list", lambda: egs.gprs(WORKSPACES[HELD]))
         self._ask_egs("submit", lambda: self.submitted.add(self._population.submit(MEANWHILE)))
         self._ask_egs("kubeconfig", lambda: egs.kubeconfig(WORKSPACES[HELD]))
+        self._ask_egs("jobs", self._population.jobs.gpuctl.rows)
         self._ask_native()
 
     @property

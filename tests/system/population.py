@@ -5,6 +5,8 @@ queued    behind `held`, in the same workspace
 stopped   provisioning: a broken webhook stands before its node
 leaving   releasing: a pod of it does not go
 passing   submitted a moment before the part is killed, with a lease of seconds: caught in whatever step it is
+
+And jobs (`job_population.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from domain.gpr import TERMINAL, Phase
+from tests.system import job_population as jobs
 from tests.system.freedom import until
+from tests.system.job_population import JOB_ROLES, JobPopulation
 from tests.system.kubectl import a_gpu_pod
 from tests.system.obstacles import Gate, let_pod_go
 
@@ -34,6 +38,7 @@ HELD, QUEUED, STOPPED, LEAVING = "held", "queued", "stopped", "leaving"
 PASSING = ("passing-1", "passing-2")
 MEANWHILE, FRESH, FAR = "meanwhile", "fresh", "far"
 WORKSPACES: Final = {role: f"kill-{role}" for role in (HELD, STOPPED, LEAVING, *PASSING, MEANWHILE, FRESH, FAR)}
+NAMESPACES: Final = (*WORKSPACES.values(), jobs.NAMESPACE)
 HOUR: Final = "0d1h0m0s"
 PASSING_LEASE: Final = "0d0h0m6s"
 FILL_SECONDS_MAX: Final = 120.0
@@ -53,6 +58,10 @@ class Population:
     number: int = 0
     ids: dict[str, str] = field(default_factory=dict)
     known: list[str] = field(default_factory=list)
+    jobs: JobPopulation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = JobPopulation(self.installation, CLUSTER, H100)
 
     @property
     def pod(self) -> str:
@@ -71,6 +80,7 @@ class Population:
         until(lambda: shapes <= {one["gpuModelName"] for one in egs.inventory()}, "the nodes", NODES_SECONDS_MAX)
         for role, name in WORKSPACES.items():
             egs.create_workspace(name, OTHER_CLUSTER if role == FAR else CLUSTER)
+        self.jobs.settle_in()
 
     def fill(self) -> None:
         """A Gpr in every phase."""
@@ -79,33 +89,35 @@ class Population:
         self.gate.shut()
         self.submit(HELD, numberOfGPUs=2)
         self.submit(LEAVING)
+        for role in JOB_ROLES:
+            if role != jobs.WAITS:
+                self._submit_job(role)
         self._await_phase(HELD, Phase.ACTIVE)
         self.submit(QUEUED, workspace=WORKSPACES[HELD])
         self._await_phase(LEAVING, Phase.ACTIVE)
         self._pin_down_leaving()
         self._await_phase(LEAVING, Phase.RELEASING)
         self.submit(STOPPED, gpuShape=A100)
+        self._fill_jobs()
         self._await_phase(STOPPED, Phase.PROVISIONING)
         self._await_phase(QUEUED, Phase.QUEUED)
 
     def pass_through(self) -> None:
-        """Two more, that nothing keeps."""
+        """Two more, that nothing keeps; and the job that ends, ends."""
         for role in PASSING:
             self.submit(role, exitDuration=PASSING_LEASE)
+        self.jobs.let_end()
 
     def submit(self, role: str, *, workspace: str = "", **wish: object) -> str:
         """Queue one for this role; asked again under the same key it is the same one. Its id."""
-        name = f"{role}-{self.run}-{self.number}"
+        name = self._name(role)
         wish = {"exitDuration": HOUR, "gpuShape": H100, **wish}
-        gpr_id = self.installation.egs.submit(workspace or WORKSPACES[role], name, key=name, **wish)
-        if gpr_id not in self.known:
-            self.known.append(gpr_id)
-        self.ids[role] = gpr_id
-        return gpr_id
+        return self._know(role, self.installation.egs.submit(workspace or WORKSPACES[role], name, key=name, **wish))
 
     def let_go(self) -> None:
         """Take every obstacle away."""
         let_pod_go(self.installation.cluster(CLUSTER), WORKSPACES[LEAVING], self.pod)
+        self.jobs.let_go()
         self.gate.open()
 
     def seen(self) -> dict[str, Gpr]:
@@ -129,11 +141,28 @@ class Population:
     def move_out(self) -> None:
         """Delete the workspaces, and wait until they are gone."""
         egs = self.installation.egs
-        for name in WORKSPACES.values():
+        self.jobs.move_out()
+        for name in NAMESPACES:
             egs.delete_workspace(name)
-        until(
-            lambda: not set(WORKSPACES.values()) & set(egs.workspaces()), "the end of the workspaces", FILL_SECONDS_MAX
-        )
+        until(lambda: not set(NAMESPACES) & set(egs.workspaces()), "the end of the workspaces", FILL_SECONDS_MAX)
+
+    def _name(self, role: str) -> str:
+        return f"{role}-{self.run}-{self.number}"
+
+    def _know(self, role: str, gpr_id: str) -> str:
+        if gpr_id not in self.known:
+            self.known.append(gpr_id)
+        self.ids[role] = gpr_id
+        return gpr_id
+
+    def _submit_job(self, role: str) -> None:
+        self._know(role, self.jobs.submit(role, self._name(role)))
+
+    def _fill_jobs(self) -> None:
+        for role in (jobs.RUNS, jobs.ENDS, jobs.STOPS):
+            self.jobs.await_status(role, jobs.RUNNING)
+        self._submit_job(jobs.WAITS)
+        self.jobs.pin_down()
 
     def _pin_down_leaving(self) -> None:
         """Released, but one of its pods is told to go and does not."""

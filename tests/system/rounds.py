@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cli.stack.parts import PartState
-from domain.gpr import TERMINAL, Phase
+from domain.gpr import TERMINAL, EndCause, Phase
 from tests.system import population as roles
 from tests.system.egs import NoAnswer, Refusal
-from tests.system.freedom import left_in_ledger, left_in_namespaces, left_on_nodes, until
+from tests.system.freedom import left_in_ledger, left_in_namespaces, left_of_jobs, left_on_nodes, until
+from tests.system.job_population import ENDS, RUNNING, RUNS, STOPS, WAITS
 from tests.system.knocking import NO_ANSWER, Knocking
 from tests.system.population import CLUSTER, FAR, FRESH, HELD, LEAVING, MEANWHILE, PASSING, QUEUED, STOPPED
 
@@ -135,6 +136,7 @@ def _go_on(population: Population) -> None:
     _insist(lambda: population.submit(FRESH), FRESH)
     _insist(lambda: population.submit(MEANWHILE), MEANWHILE)
     _insist(lambda: population.installation.egs.release_early(held), HELD)
+    _insist(lambda: population.jobs.gpuctl.delete(population.jobs.names[RUNS]), RUNS)
     population.let_go()
 
 
@@ -161,6 +163,10 @@ GOES_ON: Final[dict[str, Callable[[Gpr], bool]]] = {
     STOPPED: lambda gpr: gpr.phase is Phase.ACTIVE,
     LEAVING: lambda gpr: gpr.phase is Phase.RELEASED,
     **dict.fromkeys(PASSING, lambda gpr: gpr.phase is Phase.EXPIRED),
+    RUNS: lambda gpr: gpr.phase is Phase.RELEASED,
+    ENDS: lambda gpr: (gpr.phase, gpr.end_cause) == (Phase.RELEASED, EndCause.COMPLETED),
+    STOPS: lambda gpr: gpr.phase is Phase.RELEASED,
+    WAITS: lambda gpr: gpr.phase is Phase.ACTIVE,
 }
 
 
@@ -178,6 +184,16 @@ def _watch(population: Population, done: Round) -> None:
         done.complaints.append(f"{role} is lost" if gpr is None else f"{role} is still {gpr.phase} {gpr.failure}")
     late = {role: seconds for role, seconds in done.progress.items() if seconds > PROGRESS_SECONDS_MAX}
     done.complaints += [f"{role} went on only {seconds:.1f} s later" for role, seconds in sorted(late.items())]
+    done.complaints += _idle_jobs(population)
+
+
+def _idle_jobs(population: Population) -> list[str]:
+    """Pods are made by Kubernetes' own controllers, which take their time."""
+    try:
+        population.jobs.await_status(WAITS, RUNNING)
+    except AssertionError as idle:
+        return [str(idle)]
+    return []
 
 
 def _due(gpr: Gpr, back_at: datetime) -> datetime:
@@ -194,7 +210,8 @@ def _rest(installation: Installation, population: Population, done: Round) -> No
     except AssertionError:
         done.complaints += left_in_ledger(installation)
     done.complaints += left_on_nodes(installation)
-    done.complaints += left_in_namespaces(installation, list(roles.WORKSPACES.values()))
+    done.complaints += left_in_namespaces(installation, roles.NAMESPACES)
+    done.complaints += left_of_jobs(installation)
     done.complaints += dead_parts(installation)
     alive = {role: gpr.phase for role, gpr in population.seen().items() if gpr.phase not in TERMINAL}
     done.complaints += [f"{role} rests as {phase}" for role, phase in alive.items()]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from clusters.jobs import job_objects_left
+from clusters.jobs import delete_job_objects, job_objects_left
 from domain.gpr import EndCause, Phase
 from domain.identifiers import lease_token_key
 from domain.job import EnvironmentVariable, Job, JobKind, JobState, JobStatus
@@ -101,6 +101,19 @@ async def test_a_training_job_whose_pods_fail_for_good_fails_with_their_reason(s
     assert await lifecycle.result() == Phase.FAILED
     job = await stage.job(job_id)
     assert "OOMKilled" in job.gpr.failure
+    await assert_gone(stage, workspace, job_id)
+
+
+async def test_a_job_that_somebody_took_away_on_its_cluster_has_failed_and_gives_its_gpus_back(stage: Stage) -> None:
+    workspace = await stage.a_workspace()
+    job_id = await stage.a_granted_job(workspace, kind=JobKind.COMPUTE, duration_seconds=None)
+    lifecycle = await running(stage, job_id)
+    job = await stage.job(job_id)
+    await asyncio.to_thread(delete_job_objects, stage.cluster, job.spec.namespace, str(job_id))
+    while (await stage.job(job_id)).gpr.phase is Phase.ACTIVE:
+        await stage.observe_jobs()
+    assert await lifecycle.result() == Phase.FAILED
+    assert "took away" in (await stage.job(job_id)).gpr.failure
     await assert_gone(stage, workspace, job_id)
 
 
