@@ -212,10 +212,10 @@ def deletion_is_true(answer: httpx.Response, _: Gpr, events: Events, rested: Pha
 
 def early_release_is_true(answer: httpx.Response, gpr: Gpr, events: Events, rested: Phase) -> bool:
     if answer.status_code == 200:
-        return "activated" in kinds_of(events) and rested in {Phase.RELEASED, Phase.EXPIRED}
+        return "activated" in kinds_of(events) and rested is Phase.RELEASED
     told = json.loads(answer.json()["error"]["data"])["error"]["DetailedError"]["Errormessage"]
     too_early = "GPR in Queued state" in told and gpr.end_cause not in {"early_release", "expired"}
-    too_late = "GPR in Complete state" in told and gpr.phase is Phase.CANCELLED
+    too_late = "GPR in Complete state" in told and (gpr.phase is Phase.CANCELLED or gpr.end_cause == "expired")
     overtaken = "GPR in Queued state" in told and "activated" in kinds_of(events)
     return answer.status_code == 500 and (too_early or too_late or overtaken)
 
