@@ -11,6 +11,7 @@ import yaml
 
 from clusters.connection import ClusterConnection
 from clusters.job_logs import _Reading
+from domain.job import LogPlace
 
 FIRST = ["2026-01-01T00:00:00.5Z one", "2026-01-01T00:00:01.000000001Z two", "2026-01-01T00:00:01.000000001Z two again"]
 
@@ -30,7 +31,7 @@ def nowhere(tmp_path: Path) -> Iterator[ClusterConnection]:
 
 @pytest.fixture
 def reading(nowhere: ClusterConnection) -> _Reading:
-    return _Reading(nowhere, "alpha-0", "it-0", "", None)
+    return _Reading(nowhere, "alpha-0", "it-0", None, None)
 
 
 def _told(reading: _Reading, *lines: str) -> list[str]:
@@ -58,7 +59,7 @@ def test_lines_that_are_out_of_order_in_one_piece_are_all_told(reading: _Reading
 
 
 def test_a_client_that_comes_back_goes_on_after_its_last_line(nowhere: ClusterConnection) -> None:
-    again = _Reading(nowhere, "alpha-0", "it-0", "2026-01-01T00:00:00.5Z", 10)
+    again = _Reading(nowhere, "alpha-0", "it-0", LogPlace("2026-01-01T00:00:00.5Z"), 10)
     assert again._query() == {"timestamps": "true", "sinceTime": "2026-01-01T00:00:00.5Z"}
     assert _told(again, *FIRST) == ["two", "two again"]
 
