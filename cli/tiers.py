@@ -47,11 +47,11 @@ TIERS = (
     Tier("pure", "nothing", 20),
     Tier("cli", "nothing", 20),
     Tier("ledger", "PostgreSQL", 25),
-    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 220, clusters=True),
+    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 255, clusters=True),
     Tier("replay", "nothing", 5),
-    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 130, clusters=True),
-    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 95, clusters=True),
-    Tier("api", "PostgreSQL, Temporal, Kubernetes", 65, clusters=True),
+    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 95, clusters=True),
+    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 175, clusters=True),
+    Tier("api", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
     Tier("system", "the whole stack", 550, clusters=True),
 )
 """In the order in which they run: what fails fast goes first."""
