@@ -11,12 +11,12 @@ from structlog.contextvars import bind_contextvars
 
 from api.operations.estimates import planned
 from api.operations.gprs import Submission, checked_request
-from api.operations.permission import workspace_for
+from api.operations.permission import workspace_for, workspace_of_namespace
 from domain.failures import InvalidRequest, NotFound, Unavailable
 from domain.gpr import EndCause, GprRequest, Phase, PlannedStart
 from domain.job import Job, JobEvent, JobKind, JobSpec
 from domain.permissions import Action
-from ledger import jobs, lifecycle, reading, workspaces
+from ledger import jobs, lifecycle, reading
 from ledger.jobs import JobQuery as JobQuery  # noqa: PLC0414 - what dialects ask with
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def submit(call: Call, wish: JobSubmission) -> UUID:
     _check(call, wish.spec)
     messages: list[int] = []
     async with call.backends.ledger.transaction() as connection:
-        workspace = await _workspace_of(connection, call, wish.spec.namespace, Action.SUBMIT)
+        workspace = await workspace_of_namespace(connection, call, wish.spec.namespace, Action.SUBMIT)
         request = await checked_request(connection, workspace, _submission(workspace, wish))
         job_id, new = await call.subject(connection, "submit_job", wish, uuid4())
         bind_contextvars(gpr_id=str(job_id))
@@ -70,7 +70,7 @@ async def try_out(call: Call, wish: JobSubmission) -> PlannedStart:
     """Check it, and say when it would start. Nothing is made."""
     _check(call, wish.spec)
     async with call.backends.ledger.reading() as connection:
-        workspace = await _workspace_of(connection, call, wish.spec.namespace, Action.SUBMIT)
+        workspace = await workspace_of_namespace(connection, call, wish.spec.namespace, Action.SUBMIT)
         request = await checked_request(connection, workspace, _submission(workspace, wish))
     return await planned(call, workspace, request)
 
@@ -170,17 +170,6 @@ def _submission(workspace: Workspace, wish: JobSubmission) -> Submission:
         memory_mib=wish.memory_mib,
     )
     return Submission(workspace.request.name, request, any_cluster=True)
-
-
-async def _workspace_of(connection: Connection, call: Call, namespace: str, action: Action) -> Workspace:
-    missing = NotFound(f"namespace {namespace!r} not found", namespace=namespace)
-    owner = await workspaces.of_namespace(connection, namespace)
-    if owner is None:
-        raise missing
-    try:
-        return await workspace_for(connection, call, owner.request.name, action)
-    except NotFound as failure:
-        raise missing from failure
 
 
 async def _id_of(connection: Connection, call: Call, word: str, namespace: str | None) -> UUID:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from api.operations import gprs, quotas, workspaces
-from api.operations.permission import require_administrator, workspace_for
+from api.operations.permission import require_administrator, workspace_of_namespace
 from domain.failures import AlreadyExists, InUse, InvalidRequest, NamespaceNotOurs, NotFound
 from domain.gpr import Phase
 from domain.identifiers import checked_namespace
@@ -130,17 +130,8 @@ async def _workspaces(call: Call) -> list[Workspace]:
 
 
 async def _owner(call: Call, name: str, action: Action) -> Workspace:
-    missing = NotFound(f"namespace {name!r} not found", namespace=name)
-    if "\0" in name:
-        raise missing
     async with call.backends.ledger.reading() as connection:
-        owner = await ledger_workspaces.of_namespace(connection, name)
-        if owner is None:
-            raise missing
-        try:
-            return await workspace_for(connection, call, owner.request.name, action)
-        except NotFound as failure:
-            raise missing from failure
+        return await workspace_of_namespace(connection, call, name, action)
 
 
 async def _refuse_foreign(call: Call, name: str) -> None:

@@ -57,6 +57,20 @@ async def workspace_for(connection: Connection, call: Call, name: str, action: A
     return workspace
 
 
+async def workspace_of_namespace(connection: Connection, call: Call, namespace: str, action: Action) -> Workspace:
+    """The workspace that has a namespace of this name now, if the caller may do this to it."""
+    missing = NotFound(f"namespace {namespace!r} not found", namespace=namespace)
+    if "\0" in namespace:
+        raise missing
+    owner = await workspaces.of_namespace(connection, namespace)
+    if owner is None:
+        raise missing
+    try:
+        return await workspace_for(connection, call, owner.request.name, action)
+    except NotFound as failure:
+        raise missing from failure
+
+
 async def gpr_for(connection: Connection, call: Call, reference: str, action: Action, *, hold: bool = False) -> Gpr:
     """The Gpr with this id, Berth's or EGS's, if the caller may do this to it. Held: its phase stays what it is."""
     missing = NotFound(f"GPR {reference!r} not found", gpr=reference)
