@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from structlog.contextvars import bind_contextvars
 
-from api.operations.permission import gpr_for, require_administrator, workspace_for
+from api.operations.permission import gpr_for, require_administrator, visible_workspace_ids, workspace_for
 from domain.failures import InvalidRequest, WrongPhase
 from domain.gpr import EndCause, Gpr, GprRequest, Phase
 from domain.identifiers import GPR_NAME_LENGTH_MAX, checked_name
@@ -219,10 +219,7 @@ async def _spelled(connection: Connection, request: GprRequest) -> GprRequest:
 async def _visible_ids(connection: Connection, call: Call, workspace: str | None) -> list[UUID] | None:
     if workspace is not None:
         return [(await workspace_for(connection, call, workspace, Action.VIEW)).id]
-    if call.caller.administrator:
-        return None
-    ids = await reading.workspace_ids_of(connection, call.principal_id)
-    return [one for one in ids if call.caller.workspace_id in {None, one}]
+    return await visible_workspace_ids(connection, call)
 
 
 async def _held(connection: Connection, call: Call, reference: str) -> Gpr:

@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from api.operations.estimates import planned
 from api.operations.gprs import Submission, checked_request
-from api.operations.permission import workspace_for, workspace_of_namespace
+from api.operations.permission import visible_workspace_ids, workspace_for, workspace_of_namespace
 from domain.failures import InvalidRequest, NotFound, Unavailable
 from domain.gpr import EndCause, GprRequest, Phase, PlannedStart
 from domain.job import Job, JobEvent, JobKind, JobSpec
@@ -55,10 +55,10 @@ async def submit(call: Call, wish: JobSubmission) -> UUID:
     messages: list[int] = []
     async with call.backends.ledger.transaction() as connection:
         workspace = await workspace_of_namespace(connection, call, wish.spec.namespace, Action.SUBMIT)
-        request = await checked_request(connection, workspace, _submission(workspace, wish))
         job_id, new = await call.subject(connection, "submit_job", wish, uuid4())
         bind_contextvars(gpr_id=str(job_id))
         if new:
+            request = await checked_request(connection, workspace, _submission(workspace, wish))
             who = (workspace.id, call.principal_id)
             options: dict[str, object] = dict(wish.options)
             messages = await jobs.submit(connection, job_id, *who, request, wish.spec, options, call.now)
@@ -90,7 +90,7 @@ async def find_by_id(call: Call, job_id: UUID) -> Job:
 async def listing(call: Call, query: JobQuery) -> tuple[list[tuple[Job, str]], int]:
     """Pods of the jobs that the caller may see, newest job first, "" for a job without any; and how many there are."""
     async with call.backends.ledger.reading() as connection:
-        return await jobs.page(connection, await _visible(connection, call), query, call.now)
+        return await jobs.page(connection, await visible_workspace_ids(connection, call), query, call.now)
 
 
 async def happenings(call: Call, job: Job) -> Sequence[JobEvent]:
@@ -175,14 +175,7 @@ def _submission(workspace: Workspace, wish: JobSubmission) -> Submission:
 async def _id_of(connection: Connection, call: Call, word: str, namespace: str | None) -> UUID:
     found = None
     if "\0" not in word:
-        found = await jobs.id_of(connection, await _visible(connection, call), word, namespace)
+        found = await jobs.id_of(connection, await visible_workspace_ids(connection, call), word, namespace)
     if found is None:
         raise NotFound(f"job {word!r} not found", job=word)
     return found
-
-
-async def _visible(connection: Connection, call: Call) -> list[UUID] | None:
-    if call.caller.administrator:
-        return None
-    ids = await reading.workspace_ids_of(connection, call.principal_id)
-    return [one for one in ids if call.caller.workspace_id in {None, one}]

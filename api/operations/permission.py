@@ -46,6 +46,14 @@ def require_unconfined_owner(call: Call, what: str) -> None:
         raise Forbidden(f"{what} needs an owner key that is not confined to a workspace")
 
 
+async def visible_workspace_ids(connection: Connection, call: Call) -> list[UUID] | None:
+    """Workspaces whose contents the caller may see, those that are gone included; None: all of them."""
+    if call.caller.administrator:
+        return None
+    ids = await reading.workspace_ids_of(connection, call.principal_id)
+    return [one for one in ids if call.caller.workspace_id in {None, one}]
+
+
 async def workspace_for(connection: Connection, call: Call, name: str, action: Action) -> Workspace:
     """The workspace in use under this name, if the caller may do this to it."""
     missing = NotFound(f"workspace {name!r} not found", workspace=name)

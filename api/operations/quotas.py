@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from api.operations.permission import require_administrator
+from api.operations.permission import require_administrator, visible_workspace_ids
 from domain.failures import NotFound
 from domain.limits import Amounts, Quota
-from ledger import quotas, reading, workspaces
+from ledger import quotas, workspaces
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from api.operations.call import Call
     from domain.workspace import Workspace
     from ledger.connection import Connection
@@ -30,7 +28,7 @@ class NewQuota:
 async def listing(call: Call) -> list[Quota]:
     """Quotas of the workspaces that the caller may see."""
     async with call.backends.ledger.reading() as connection:
-        return await quotas.quotas(connection, await _visible(connection, call))
+        return await quotas.quotas(connection, await visible_workspace_ids(connection, call))
 
 
 async def find(call: Call, namespace: str) -> Quota:
@@ -68,10 +66,3 @@ async def _owner(connection: Connection, namespace: str) -> Workspace:
     if found is None:
         raise NotFound(f"no workspace has a namespace {namespace!r}", namespace=namespace)
     return found
-
-
-async def _visible(connection: Connection, call: Call) -> list[UUID] | None:
-    if call.caller.administrator:
-        return None
-    ids = await reading.workspace_ids_of(connection, call.principal_id)
-    return [one for one in ids if call.caller.workspace_id in {None, one}]
