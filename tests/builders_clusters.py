@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from clusters.connection import ClusterConnection
+from clusters.tenancy import apply_tenancy
+from domain.failures import NotReadyYet
 from domain.identifiers import tenant_label
 from domain.workspace import Tenancy
 
@@ -73,6 +76,17 @@ def a_bound_pod(*, key: str = TOKEN, count: int = 1, phase: str = "Running", **m
 
 def a_daemon_set(name: str, **pod_spec: Any) -> Json:
     return {"metadata": {"namespace": "system", "name": name}, "spec": {"template": {"spec": pod_spec}}}
+
+
+def make_tenancy(connection: ClusterConnection, tenancy: Tenancy, seconds: float = 60.0) -> None:
+    """Make the workspace on the cluster, as patient with a slow controller as the workflow's retries are."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return apply_tenancy(connection, tenancy)
+        except NotReadyYet:
+            if time.monotonic() > deadline:
+                raise
 
 
 def eventually(claim: Callable[[], bool], seconds: float = 15.0) -> bool:

@@ -16,11 +16,10 @@ from clusters.connection import ClusterConnection
 from clusters.job_logs import log_tail, stream_log
 from clusters.jobs import delete_job_objects, job_objects_left
 from clusters.registration import install
-from clusters.tenancy import apply_tenancy
 from domain.job import EnvironmentVariable, JobKind, JobState
 from domain.workspace import Tenancy
 from tests.activities.clusters.job_kit import MadeJob, make_job
-from tests.builders_clusters import a_tenancy, eventually
+from tests.builders_clusters import a_tenancy, eventually, make_tenancy
 from tests.builders_jobs import a_job
 
 SECONDS_MAX = 60.0
@@ -46,7 +45,7 @@ def real_cluster(node: RealNode) -> Iterator[ClusterConnection]:
 @pytest.fixture
 def tenancy(real_cluster: ClusterConnection) -> Tenancy:
     made = a_tenancy()
-    apply_tenancy(real_cluster, made)
+    make_tenancy(real_cluster, made)
     return made
 
 

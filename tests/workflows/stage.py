@@ -14,7 +14,7 @@ from activities.jobs import ClusterJobs
 from arbitration.arbiter_pass import grant
 from clusters.capacity import read_tokens, remove_tokens
 from clusters.inventory import observe_nodes
-from clusters.tenancy import apply_tenancy, delete_tenancy
+from clusters.tenancy import delete_tenancy
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
 from domain.gpr import Phase
@@ -22,6 +22,7 @@ from domain.identifiers import CORE_TASK_QUEUE, gpr_workflow_id, is_lease_token,
 from ledger import gprs, jobs, leases, workspaces
 from ledger import lifecycle as lifecycle_rows
 from tests.builders import a_gpr, a_job, a_workspace, now, the_inventory_of
+from tests.builders_clusters import make_tenancy
 from worker.parts import cluster_worker, core_worker
 from workflows.gpr import GprWorkflow
 from workflows.job import JobWorkflow
@@ -103,7 +104,7 @@ class Stage:
         """A ready workspace that exists in the cluster too."""
         workspace_id = await a_workspace(self.ledger, **changes)  # type: ignore[arg-type]
         tenancy = await self.tenancy(workspace_id)
-        await asyncio.to_thread(apply_tenancy, self.cluster, tenancy)
+        await asyncio.to_thread(make_tenancy, self.cluster, tenancy)
         self._tenancies.append(tenancy)
         return workspace_id
 

@@ -13,10 +13,10 @@ import pytest
 from cli.stack.nodes import GpuNode
 from clusters.access import issue_kubeconfig
 from clusters.connection import ClusterConnection
-from clusters.tenancy import apply_tenancy, delete_tenancy
+from clusters.tenancy import delete_tenancy
 from domain.workspace import Tenancy
 from tests.activities.clusters.cluster_views import AsTenant, NewNodes, NewWorkspace
-from tests.builders_clusters import Json, a_tenancy, eventually
+from tests.builders_clusters import Json, a_tenancy, eventually, make_tenancy
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def new_workspace(connection: ClusterConnection) -> Iterator[NewWorkspace]:
     def make(name: str = "alpha", *, namespaces: int = 1) -> Tenancy:
         tenancy = a_tenancy(name, namespaces=namespaces)
         made.append(tenancy)
-        apply_tenancy(connection, tenancy)
+        make_tenancy(connection, tenancy)
         return tenancy
 
     yield make
