@@ -1,8 +1,9 @@
 """Compares the three truths and mends what differs. Everything mended is said, in the ledger's events and in the log."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -12,7 +13,8 @@ from clusters.capacity import read_tokens, remove_tokens, write_tokens
 from clusters.ceilings import set_ceilings
 from clusters.connection import ClusterConnection
 from clusters.inventory import adopt_nodes, observe_nodes
-from clusters.teardown import gpu_holders, lift_quarantine
+from clusters.pods import bound_pods
+from clusters.teardown import delete_pods, gpu_holders, lift_quarantine, strays
 from delivery.courier import Courier
 from delivery.temporal import TemporalDoor
 from domain.failures import NodeUnfit
@@ -26,6 +28,8 @@ from ledger.leases import OpenLease
 from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
 
 log = structlog.get_logger()
+
+STRAY_GRACE_SECONDS = 30
 
 
 class RealClusterReconciling(ClusterReconciling):
@@ -58,6 +62,7 @@ class RealClusterReconciling(ClusterReconciling):
         mended = [
             *await self._write_missing_tokens(held, observed),
             *await self._take_left_over_tokens(observed),
+            *await self._clear_strays(observed),
             *await self._free_what_was_left_behind(at.now),
             *await self._set_ceilings(),
         ]
@@ -116,6 +121,20 @@ class RealClusterReconciling(ClusterReconciling):
         there = read_tokens(self._cluster, key, [node])
         remove_tokens(self._cluster, key, [node])
         return there[node] > 0
+
+    async def _clear_strays(self, observed: Collection[str]) -> list[str]:
+        """Pods that a scheduler bound by tokens which it had not yet seen to be gone; their GPUs are nobody's to use."""
+        seen = await asyncio.to_thread(bound_pods, self._cluster, observed)
+        pods = [pod for found in seen.values() for pod in found]
+        if not strays(pods, ()):
+            return []
+        async with self._ledger.transaction() as connection:
+            await arbitration.lock(connection, SCHEDULING_DOMAIN)
+            held = await leases.open_leases(connection, self._cluster.name)
+            leased = {(lease.token, node) for lease in held for node in _counts(lease)}
+            found = [pod for pod in strays(pods, leased) if "deletionTimestamp" not in pod["metadata"]]
+            await asyncio.to_thread(delete_pods, self._cluster, found, STRAY_GRACE_SECONDS)
+        return [f"deleted pod {_name(pod)} on {pod['spec']['nodeName']}: no lease stands behind it" for pod in found]
 
     async def _free_what_was_left_behind(self, now: datetime) -> list[str]:
         """Nodes quarantined by a teardown come back once no pod of the closed lease is left on them."""
@@ -193,6 +212,10 @@ class RealLedgerReconciling(LedgerReconciling):
         client = await self._temporal.client()
         query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Job', 'Workspace')"
         return {workflow.id async for workflow in client.list_workflows(query, page_size=1000)}
+
+
+def _name(pod: dict[str, Any]) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
 def _counts(lease: OpenLease) -> dict[str, int]:

@@ -90,17 +90,18 @@ def gpus_held_beside(key: str, pods: Iterable[Json], tokens: Mapping[str, int]) 
 
 def asks_for_leased_gpus(pod_spec: Json, key: str) -> bool:
     """Whether pods of this template use the GPUs behind this token: a template that names none uses its workspace's."""
-    named = _token_keys(pod_spec) or (set() if is_lease_token(key) else {key})
+    named = token_keys(pod_spec) or (set() if is_lease_token(key) else {key})
     return asked_count(pod_spec, GPU_RESOURCE) > 0 and named == {key}
 
 
 def _use(pod_spec: Json) -> Counter[str]:
     """The pod's GPUs, under the token that it has them by."""
-    keys = _token_keys(pod_spec) or {_STRANGERS}
+    keys = token_keys(pod_spec) or {_STRANGERS}
     return Counter({key: asked_count(pod_spec, GPU_RESOURCE if key is _STRANGERS else key) for key in keys})
 
 
-def _token_keys(pod_spec: Json) -> set[str]:
+def token_keys(pod_spec: Json) -> set[str]:
+    """The capacity tokens that a pod asks for, by key."""
     limits = [(container.get("resources") or {}).get("limits") or {} for container in pod_spec.get("containers") or []]
     return {name for limit in limits for name in limit if name.endswith(TOKEN_SUFFIX)}
 

@@ -7,13 +7,13 @@ what is deleted here is not replaced; in what order and how often is the caller'
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from clusters.connection import ClusterConnection
 from clusters.failures import ObjectConflict, ObjectMissing
-from clusters.holders import HolderPod, deletion_is_due, grace_of, holder
+from clusters.holders import HolderPod, deletion_is_due, grace_of, has_ended, holder, token_keys
 from clusters.manifests import QUARANTINE_ANNOTATION
 from clusters.parallel import for_each
 from clusters.pods import bound_pods
@@ -26,9 +26,8 @@ Json = dict[str, Any]
 def delete_gpu_pods(connection: ClusterConnection, key: str, nodes: Collection[str], grace_seconds: int) -> None:
     """Tell every pod that holds GPUs behind this token to go, within its own grace or this, the shorter one."""
     now = datetime.now(UTC)
-    pods = [pod for bound in bound_pods(connection, nodes).values() for pod in bound if holder(pod, key, now)]
-    due = [pod for pod in pods if deletion_is_due(pod, grace_of(pod, grace_seconds))]
-    for_each(lambda pod: _delete(connection, pod, grace_of(pod, grace_seconds)), due)
+    found = bound_pods(connection, nodes).values()
+    delete_pods(connection, [pod for pods in found for pod in pods if holder(pod, key, now)], grace_seconds)
 
 
 def gpu_holders(connection: ClusterConnection, key: str, nodes: Collection[str]) -> dict[str, list[HolderPod]]:
@@ -36,6 +35,24 @@ def gpu_holders(connection: ClusterConnection, key: str, nodes: Collection[str])
     now = datetime.now(UTC)
     found = {node: [holder(pod, key, now) for pod in pods] for node, pods in bound_pods(connection, nodes).items()}
     return {node: [one for one in holders if one] for node, holders in found.items() if any(holders)}
+
+
+def strays(pods: Iterable[Json], leased: Collection[tuple[str, str]]) -> list[Json]:
+    """Of these pods, those that stand on a node by a token without a lease behind it. `leased`: token and node.
+
+    A scheduler that was cut off from its cluster binds by what it saw last: the tokens of a lease that has ended since.
+    """
+    return [
+        pod
+        for pod in pods
+        if not has_ended(pod) and any((key, pod["spec"]["nodeName"]) not in leased for key in token_keys(pod["spec"]))
+    ]
+
+
+def delete_pods(connection: ClusterConnection, pods: Iterable[Json], grace_seconds: int) -> None:
+    """Tell these pods to go, within their own grace or this, the shorter one."""
+    due = [pod for pod in pods if deletion_is_due(pod, grace_of(pod, grace_seconds))]
+    for_each(lambda pod: _delete(connection, pod, grace_of(pod, grace_seconds)), due)
 
 
 def quarantine_nodes(connection: ClusterConnection, nodes: Collection[str], why: str) -> None:

@@ -80,6 +80,14 @@ class Outages:
                 limit = outage.ended + RETURN_MAX
         return limit
 
+    def confused(self, cluster: str, at: datetime) -> bool:
+        """Whether the cluster's scheduler may still go by what it saw before it was cut off."""
+        return any(
+            outage.began <= at <= outage.ended + RETURN_MAX
+            for outage in self.outages
+            if outage.part in {f"{cluster}.kube-apiserver", f"{cluster}.etcd", f"{cluster}.kube-scheduler"}
+        )
+
     def blind(self, cluster: str, begin: datetime, end: datetime) -> bool:
         """Whether the cluster's audit log may lack a write of that time: one that was done, and killed before it was noted."""
         return any(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from tests.system.book_rules import BOOK_RULES, Outage, Outages
 from tests.system.histories import B1, B2, BLUE, NODE, R1, R2, R3, RED, a_good_history, moment, tokens, withdrawal
 from tests.system.strain import strain
 from tests.system.trail import write_of
-from tests.system.trail_rules import TRAIL_RULES
+from tests.system.trail_rules import STRAY_MAX, TRAIL_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -333,6 +334,24 @@ def test_an_outage_long_before_or_of_another_part_excuses_nothing() -> None:
     expires_late(history)
     others = Outages([Outage("postgres", moment(-60), moment(-30)), Outage("api", moment(9), moment(12))])
     assert [one.partition(":")[0] for one in history.complaints(others)] == ["what_ends_in_time_ends_at_its_end"]
+
+
+CUT_OFF = Outages([Outage("worker-1.kube-scheduler", moment(12), moment(14))])
+
+
+def test_a_scheduler_that_was_cut_off_may_bind_by_what_it_saw_last() -> None:
+    history = a_good_history()
+    binds_a_pod_between_leases(history)
+    assert history.complaints(CUT_OFF) == []
+
+
+def test_but_what_it_bound_may_not_stay() -> None:
+    history = a_good_history()
+    binds_a_pod_between_leases(history)
+    history.rewrite(lambda write: write.user == "kwok", at=moment(14.6) + STRAY_MAX + timedelta(seconds=1))
+    assert [one.partition(":")[0] for one in history.complaints(CUT_OFF)] == [
+        "gpu_pods_are_bound_under_their_lease_only"
+    ]
 
 
 def test_a_write_that_the_log_may_lack_is_not_missed() -> None:

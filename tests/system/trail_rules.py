@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ TOKEN_ENDING: Final = ".berth.io/gpu"
 GPU: Final = "nvidia.com/gpu"
 OWNER_LABEL: Final = "berth.io/workspace"
 ANCHOR: Final = "berth-access-"
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+STRAY_MAX: Final = timedelta(seconds=100)
+"""A reconciliation comes every minute, a pod has half a minute to go, and the machine is busy."""
 TENANT_DIGITS: Final = 10
 """A tenant's label ends with as many digits of its workspace's id."""
 
@@ -68,6 +71,8 @@ class Deeds:
     pods: list[GpuPod] = field(default_factory=list)
     anchors: dict[tuple[str, int], list[tuple[datetime, bool]]] = field(default_factory=lambda: defaultdict(list))
     """By cluster and fence: made (True) or gone."""
+    ended_at: datetime = NEVER
+    """Of the last write."""
 
     def count(self, place: tuple[str, str, str], at: datetime) -> int | None:
         """How many tokens stood there at that moment."""
@@ -77,7 +82,8 @@ class Deeds:
 
 def deeds_of(writes: Sequence[Write]) -> Deeds:
     """Who did what to which token, pod and anchor."""
-    deeds, owners, open_pods = Deeds(), dict[tuple[str, str], str](), dict[tuple[str, str, str], GpuPod]()
+    deeds = Deeds(ended_at=max(write.at for write in writes)) if writes else Deeds()
+    owners, open_pods = dict[tuple[str, str], str](), dict[tuple[str, str, str], GpuPod]()
     for write in writes:
         if write.kind in {"nodes", "nodes/status"}:
             for tenant, count in _counts(write.body):
@@ -142,11 +148,17 @@ def tokens_are_gone_in_the_end(deeds: Deeds, _: Chronicle, __: Outages) -> Itera
             yield f"{marks[-1].count} tokens of {_name(place)} are left over from {marks[-1].at:%H:%M:%S}"
 
 
-def gpu_pods_are_bound_under_their_lease_only(deeds: Deeds, chronicle: Chronicle, _: Outages) -> Iterator[str]:
+def gpu_pods_are_bound_under_their_lease_only(deeds: Deeds, chronicle: Chronicle, outages: Outages) -> Iterator[str]:
+    """But by a scheduler that was cut off from its cluster: it binds by tokens that are gone. Such a pod is not left."""
     for pod in deeds.pods:
         place = (pod.cluster, pod.node, pod.tenant)
-        if pod.bound_at and not any(_is_open(lease, pod.bound_at) for lease in _leases_at(chronicle, place)):
+        if not pod.bound_at or any(_is_open(lease, pod.bound_at) for lease in _leases_at(chronicle, place)):
+            continue
+        gone_at = pod.gone_at or deeds.ended_at
+        if not outages.confused(pod.cluster, pod.bound_at):
             yield f"{pod} was bound at {pod.bound_at:%H:%M:%S.%f}, under no lease of {pod.tenant}"
+        elif gone_at - pod.bound_at > STRAY_MAX:
+            yield f"{pod} was bound under no lease and is there {(gone_at - pod.bound_at).total_seconds():.0f} s later"
 
 
 def gpu_pods_are_gone_when_their_lease_rests(deeds: Deeds, chronicle: Chronicle, outages: Outages) -> Iterator[str]:

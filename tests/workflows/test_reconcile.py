@@ -17,6 +17,7 @@ from domain.limits import Amounts
 from ledger import inventory, leases, quotas
 from ledger import lifecycle as moves
 from tests.builders import a_gpr, now
+from tests.builders_clusters import a_pod, eventually
 from tests.workflows.stage import Stage
 from workflows.gpr import GprWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
@@ -50,6 +51,19 @@ async def test_tokens_that_no_lease_stands_behind_are_taken(stage: Stage) -> Non
     await asyncio.to_thread(write_tokens, stage.cluster, stray, {"h100-b": 2})
     assert "no open lease" in (await reconciled(stage)).mended[0]
     assert await asyncio.to_thread(read_tokens, stage.cluster, stray, ["h100-b"]) == {"h100-b": 0}
+
+
+async def test_a_pod_that_was_bound_by_tokens_which_are_gone_does_not_stay(stage: Stage) -> None:
+    workspace = await stage.a_workspace()
+    key = token_key((await stage.tenancy(workspace)).tenant)
+    await asyncio.to_thread(write_tokens, stage.cluster, key, {"h100-b": 1})
+    namespace = (await stage.tenancy(workspace)).namespaces[0]
+    pod = f"/api/v1/namespaces/{namespace}/pods/worker"
+    await asyncio.to_thread(stage.cluster.create, pod.rpartition("/")[0], a_pod(gpus=1))
+    assert await asyncio.to_thread(eventually, lambda: "nodeName" in stage.cluster.get(pod)["spec"])
+    mended = (await reconciled(stage)).mended
+    assert [sentence for sentence in mended if sentence.endswith("no lease stands behind it")]
+    assert await asyncio.to_thread(eventually, lambda: stage.cluster.find(pod) is None)
 
 
 async def test_tokens_of_a_lease_that_ended_since_it_was_seen_are_not_written_again(stage: Stage) -> None:
