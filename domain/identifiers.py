@@ -16,6 +16,10 @@ LEASE_LABEL = f"{LABEL_DOMAIN}/lease"
 """On a job's pods: the fence of the lease whose GPUs they use. Only Berth may write it (`clusters/policies`)."""
 JOB_LABEL = f"{LABEL_DOMAIN}/job"
 """On everything that was made for a job: the job's id."""
+DISK_LABEL = f"{LABEL_DOMAIN}/disk"
+"""On a disk's claims and snapshots: the disk's id. They outlive the jobs that use them."""
+DISK_NAME_LABEL = f"{LABEL_DOMAIN}/disk-name"
+"""Beside it: what people call the disk."""
 MANAGED_TAINT = f"{LABEL_DOMAIN}/managed"
 QUARANTINE_TAINT = f"{LABEL_DOMAIN}/quarantine"
 
@@ -37,6 +41,11 @@ def gpr_workflow_id(gpr_id: UUID | str) -> str:
 def job_workflow_id(gpr_id: UUID | str) -> str:
     """Workflow id of a job's lifecycle."""
     return f"job/{gpr_id}"
+
+
+def disk_operation_workflow_id(operation_id: UUID | str) -> str:
+    """Workflow id of an operation on a disk."""
+    return f"disk-op/{operation_id}"
 
 
 def workspace_workflow_id(workspace_id: UUID | str) -> str:

@@ -25,6 +25,8 @@ class JobKind(StrEnum):
     """One person's interactive pod, with a stable name."""
     COMPUTE = "compute"
     """Serves or computes until told to stop."""
+    BOX = "box"
+    """People log in to it (`domain/box.py`)."""
 
 
 SERVICE_KINDS: Final = frozenset({JobKind.INFERENCE, JobKind.NOTEBOOK, JobKind.COMPUTE})

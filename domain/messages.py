@@ -14,6 +14,8 @@ from domain.gpr import Phase
 
 GPR_WORKFLOW = "Gpr"
 JOB_WORKFLOW = "Job"
+BOX_WORKFLOW = "Box"
+DISK_OPERATION_WORKFLOW = "DiskOperation"
 WORKSPACE_WORKFLOW = "Workspace"
 ARBITER_WORKFLOW = "Arbiter"
 RECONCILE_LEDGER_WORKFLOW = "ReconcileLedger"
@@ -22,6 +24,8 @@ RECONCILE_CLUSTER_WORKFLOW = "ReconcileCluster"
 GRANTED_SIGNAL = "granted"
 EXTENDED_SIGNAL = "extended"
 RELEASE_SIGNAL = "release"
+CHANGED_SIGNAL = "changed"
+WANTED_BACK_SIGNAL = "wanted_back"
 DELETE_SIGNAL = "delete"
 KICK_SIGNAL = "kick"
 
@@ -55,6 +59,10 @@ class Standing:
     end_cause: str = ""
     exclusive: bool = True
     is_job: bool = False
+    is_box: bool = False
+    """A job with people in it; `is_job` is true then, too."""
+    disk_id: str = ""
+    """The disk that its lease holds; empty: none."""
 
     @property
     def token(self) -> str:
@@ -73,8 +81,10 @@ class OutboxMessage:
     standing: Standing | None = None
 
 
-def start_gpr(gpr_id: str, *, is_job: bool = False) -> OutboxMessage:
-    """Begin, or begin again, the lifecycle of a Gpr, or of the job that it is."""
+def start_gpr(gpr_id: str, *, is_job: bool = False, is_box: bool = False) -> OutboxMessage:
+    """Begin, or begin again, the lifecycle of a Gpr, or of the job or box that it is."""
+    if is_box:
+        return OutboxMessage(identifiers.job_workflow_id(gpr_id), BOX_WORKFLOW, gpr_id)
     if is_job:
         return OutboxMessage(identifiers.job_workflow_id(gpr_id), JOB_WORKFLOW, gpr_id)
     return OutboxMessage(identifiers.gpr_workflow_id(gpr_id), GPR_WORKFLOW, gpr_id)
@@ -82,7 +92,7 @@ def start_gpr(gpr_id: str, *, is_job: bool = False) -> OutboxMessage:
 
 def tell_gpr(signal: str, standing: Standing) -> OutboxMessage:
     """Tell a Gpr's lifecycle where it stands now."""
-    start = start_gpr(standing.gpr_id, is_job=standing.is_job)
+    start = start_gpr(standing.gpr_id, is_job=standing.is_job, is_box=standing.is_box)
     return replace(start, signal=signal, standing=standing)
 
 
@@ -96,6 +106,18 @@ def delete_workspace(workspace_id: str) -> OutboxMessage:
     return OutboxMessage(
         identifiers.workspace_workflow_id(workspace_id), WORKSPACE_WORKFLOW, workspace_id, DELETE_SIGNAL
     )
+
+
+def start_disk_operation(operation_id: str) -> OutboxMessage:
+    """Begin, or begin again, an operation on a disk."""
+    return OutboxMessage(
+        identifiers.disk_operation_workflow_id(operation_id), DISK_OPERATION_WORKFLOW, operation_id
+    )
+
+
+def want_back(operation_id: str) -> OutboxMessage:
+    """Tell the operation that deleted a disk that the disk is wanted back."""
+    return replace(start_disk_operation(operation_id), signal=WANTED_BACK_SIGNAL)
 
 
 def kick_arbiter() -> OutboxMessage:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from temporalio import activity
 
+from domain.disk import DiskAction, DiskPhase
 from domain.gpr import EndCause
 from domain.messages import Standing
 from domain.workspace import Tenancy, WorkspacePhase
@@ -292,6 +293,132 @@ class Jobs(ABC):
     @abstractmethod
     async def await_job_gone(self, stop: JobStop) -> list[str]:
         """Wait until nothing of it is left; what still is when patience ends."""
+
+
+@dataclass(frozen=True)
+class DiskStep:
+    """An operation on a disk, and where the disk is: what the steps on a cluster need to find the rest."""
+
+    operation_id: str
+    disk_id: str
+    disk: str
+    """What people call it."""
+    workspace: str
+    action: DiskAction
+    is_settled: bool
+    """It has succeeded or failed; a deletion sleeps then."""
+    phase: DiskPhase
+    cluster: str
+    """Where its data is; empty: nowhere yet, and no cluster has to be asked."""
+    purge_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DiskStepAt:
+    """The same at an instant of its workflow's clock."""
+
+    step: DiskStep
+    now: datetime
+
+
+@dataclass(frozen=True)
+class DiskOutcome:
+    """How an operation ended; no error: well. `updated` and `errors` are of the objects that were labelled."""
+
+    operation_id: str
+    now: datetime
+    error: str = ""
+    updated: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """How many of a disk's snapshots bear its name and size now, and what kept the others from it."""
+
+    updated: int
+    errors: list[str] = field(default_factory=list)
+
+
+class DiskBookkeeping(ABC):
+    """Steps in the ledger about disks. Each compares before it writes, so that a repeat changes nothing."""
+
+    @activity.defn(name="load_disk_operation")
+    @abstractmethod
+    async def load_disk_operation(self, operation_id: str) -> DiskStep:
+        """What the ledger holds about an operation."""
+
+    @activity.defn(name="settle_disk_operation")
+    @abstractmethod
+    async def settle_disk_operation(self, outcome: DiskOutcome) -> DiskStep:
+        """Write how it ended, and begin the next operation of its disk."""
+
+    @activity.defn(name="disk_purged")
+    @abstractmethod
+    async def disk_purged(self, at: DiskStepAt) -> None:
+        """Nothing of the disk is left."""
+
+
+class Disks(ABC):
+    """A disk's volume and snapshots, on its cluster's own task queue."""
+
+    @activity.defn(name="attach_volume")
+    @abstractmethod
+    async def attach_volume(self, standing: Standing) -> None:
+        """See that the disk of this lease has its volume: the one that there is, or one made from its newest copy."""
+
+    @activity.defn(name="await_volume_free")
+    @abstractmethod
+    async def await_volume_free(self, step: DiskStep) -> list[str]:
+        """Wait until no pod uses the volume; the pods that still do when patience ends."""
+
+    @activity.defn(name="take_snapshot")
+    @abstractmethod
+    async def take_snapshot(self, at: DiskStepAt) -> str:
+        """Copy the volume and wait until the copy is ready; why there is none, or nothing."""
+
+    @activity.defn(name="delete_volume")
+    @abstractmethod
+    async def delete_volume(self, step: DiskStep) -> None:
+        """Let the volume go whose copy is ready."""
+
+    @activity.defn(name="label_disk")
+    @abstractmethod
+    async def label_disk(self, step: DiskStep) -> Labelled:
+        """Write the disk's name, and its size, on what it is made of."""
+
+    @activity.defn(name="prune_snapshots")
+    @abstractmethod
+    async def prune_snapshots(self, at: DiskStepAt) -> int:
+        """Let the snapshots go that are too many or too old; how many went."""
+
+    @activity.defn(name="purge_disk")
+    @abstractmethod
+    async def purge_disk(self, at: DiskStepAt) -> None:
+        """Let all snapshots go, then the volume, and wait until they have gone."""
+
+
+class Boxes(ABC):
+    """Who may enter a box and what runs in it, on its cluster's own task queue."""
+
+    @activity.defn(name="tell_box")
+    @abstractmethod
+    async def tell_box(self, standing: Standing) -> None:
+        """Write all that the box is to know into its Secret, and let it look."""
+
+    @activity.defn(name="list_files")
+    @abstractmethod
+    async def list_files(self, stop: JobStop) -> None:
+        """Keep a listing of the disk's files before the box goes."""
+
+
+class KeyFetching(ABC):
+    """Public keys of people, from GitHub."""
+
+    @activity.defn(name="fetch_keys")
+    @abstractmethod
+    async def fetch_keys(self, at: GprAt) -> Standing:
+        """Bring the keys of those who may enter a box up to date; whose keys cannot be had is written down."""
 
 
 class Devices(ABC):
