@@ -20,7 +20,7 @@ from domain.gpr import Phase
 from domain.job import JobSpec
 from domain.messages import Standing
 from domain.priority import band_of
-from ledger import gprs, jobs
+from ledger import disks, gprs, jobs
 from ledger.connection import Ledger
 from workflows.signatures import Jobs, JobStop
 
@@ -47,9 +47,10 @@ class ClusterJobs(Jobs):
         async with self._ledger.reading() as connection:
             spec = await jobs.spec_of(connection, UUID(standing.gpr_id))
             gpr = await gprs.find(connection, UUID(standing.gpr_id))
+            disk = await disks.find(connection, UUID(standing.disk_id)) if standing.disk_id else None
         lasts = gpr.request.duration_seconds
         deadline = None if lasts is None else round(lasts + SAFETY_NET.total_seconds())
-        place = _place(standing, spec, deadline, gpr.request.pool)
+        place = _place(standing, spec, deadline, gpr.request.pool, disk.volume if disk else "")
         await asyncio.to_thread(create_job_objects, self._cluster, manifests(spec, place))
 
     @activity.defn(name="keep_job")
@@ -117,7 +118,7 @@ class ClusterJobs(Jobs):
             return []
 
 
-def _place(standing: Standing, spec: JobSpec, deadline_seconds: int | None, pool: str) -> JobPlace:
+def _place(standing: Standing, spec: JobSpec, deadline_seconds: int | None, pool: str, volume: str) -> JobPlace:
     return JobPlace(
         namespace=spec.namespace,
         job_id=standing.gpr_id,
@@ -127,4 +128,5 @@ def _place(standing: Standing, spec: JobSpec, deadline_seconds: int | None, pool
         deadline_seconds=deadline_seconds,
         priority=band_of(standing.priority),
         pool=pool,
+        volume=volume,
     )

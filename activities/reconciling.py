@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from temporalio import activity
@@ -17,12 +18,13 @@ from clusters.pods import bound_pods
 from clusters.teardown import delete_pods, gpu_holders, lift_quarantine, strays
 from delivery.courier import Courier
 from delivery.temporal import TemporalDoor
-from domain.failures import NodeUnfit
+from domain.disk import DiskAction
+from domain.failures import Gone, NodeUnfit
 from domain.gpr import Phase
 from domain.hardware import ObservedNode
 from domain.identifiers import SCHEDULING_DOMAIN, workspace_workflow_id
 from domain.messages import OutboxMessage, kick_arbiter, start_workspace
-from ledger import arbitration, events, gprs, idempotency, inventory, leases, outbox, quotas, workspaces
+from ledger import arbitration, disks, events, gprs, idempotency, inventory, leases, outbox, quotas, workspaces
 from ledger.connection import Ledger
 from ledger.leases import OpenLease
 from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
@@ -186,10 +188,21 @@ class RealLedgerReconciling(LedgerReconciling):
         self._courier.deliver_soon(messages)
         await outbox.forget_delivered(self._ledger)
         await idempotency.forget_old(self._ledger, datetime.now(UTC))
+        await self._prune(datetime.now(UTC))
         mended = [f"started {message.workflow_id}: unfinished in the ledger, not running" for message in missing]
         if mended:
             log.warning("drift mended", mended=mended)
         return Repairs(mended)
+
+    async def _prune(self, now: datetime) -> None:
+        """Snapshots grow old also while nothing is done with their disk."""
+        async with self._ledger.reading() as connection:
+            due = await disks.due_prunes(connection, now)
+        for disk_id in due:
+            with suppress(Gone):  # deleted since: then they go with the disk
+                async with self._ledger.transaction() as connection:
+                    messages = await disks.request(connection, disk_id, uuid4(), DiskAction.PRUNE, {}, None, now)
+                self._courier.deliver_soon(messages)
 
     @activity.defn(name="mark_cluster_away")
     async def mark_cluster_away(self, at: ClusterAt) -> None:
@@ -202,6 +215,7 @@ class RealLedgerReconciling(LedgerReconciling):
         running = await self._running()
         async with self._ledger.reading() as connection:
             starts = await gprs.unfinished(connection)
+            starts += await disks.unfinished_operations(connection)
             workspace_ids = await workspaces.unfinished(connection)
         return [
             *(start for start in starts if start.workflow_id not in running),
@@ -210,7 +224,7 @@ class RealLedgerReconciling(LedgerReconciling):
 
     async def _running(self) -> set[str]:
         client = await self._temporal.client()
-        query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Job', 'Workspace')"
+        query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Job', 'Box', 'DiskOperation', 'Workspace')"
         return {workflow.id async for workflow in client.list_workflows(query, page_size=1000)}
 
 

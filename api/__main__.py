@@ -17,8 +17,10 @@ from pydantic import ValidationError
 
 from api import logs
 from api.app import build_app
+from api.auth import development
+from api.auth.login_doors import LoginDoors
 from api.auth.rates import Rates
-from api.backends import Backends
+from api.backends import Backends, utc_now
 from api.operations.cluster_nodes import ClusterNodes
 from api.operations.job_logs import ClusterLogs
 from api.operations.kubeconfigs import ClusterKubeconfigs
@@ -28,8 +30,9 @@ from api.websockets import MESSAGE_BYTES_MAX, PING_SECONDS, WebSocketProtocol
 from clusters.connection import ClusterConnection
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
-from domain.failures import ClusterRefused
+from domain.failures import ClusterRefused, InvalidRequest
 from ledger.connection import Ledger
+from ledger.sealing import KEYRING
 
 log = structlog.get_logger("api")
 
@@ -51,8 +54,9 @@ def main() -> int:
         return 2
     logs.configure(settings.log_format)
     try:
+        KEYRING.use(settings.secrets_keys)
         uvloop.run(serve(settings))
-    except ClusterRefused as failure:
+    except (ClusterRefused, InvalidRequest) as failure:
         sys.stderr.write(f"{failure.message}\n")
         return 2
     return 0
@@ -87,6 +91,7 @@ async def serve(settings: Settings) -> None:
     connections = {name: ClusterConnection.from_kubeconfig(name, path) for name, path in settings.kubeconfigs.items()}
     kubeconfigs = ClusterKubeconfigs(connections)
     nodes, logs = ClusterNodes(connections), ClusterLogs(connections)
+    logins = LoginDoors(settings.logins, utc_now)
     backends = Backends(
         ledger,
         courier,
@@ -95,16 +100,21 @@ async def serve(settings: Settings) -> None:
         nodes=nodes,
         logs=logs,
         host_path_prefixes=settings.host_path_prefixes,
+        box_image=settings.box_image,
+        logins=logins,
     )
     rates = Rates(settings.requests_per_key, settings.bad_requests_per_address)
     app = build_app(backends, settings.cors_origins, rates)
     _settle_memory()
+    if settings.development_login:
+        development.warn()
     log.info("api starts", host=settings.host, port=settings.port, clusters=sorted(connections))
     try:
         await Server(server_config(app, settings), app.state.log_doors.streams).serve()
     finally:
         nodes.close()
         logs.close()
+        await logins.close()
         await _close(courier, kubeconfigs, ledger)
 
 

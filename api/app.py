@@ -16,16 +16,19 @@ from api.backends import Backends
 from api.dialect import Dialect
 from api.dialects.egs.routes import EGS
 from api.dialects.gpuctl.routes import GPUCTL
+from api.dialects.gpudev.gpu_types import KINDS
+from api.dialects.gpudev.routes import GPUDEV
 from api.dialects.native.routes import NATIVE
 from api.edge import REQUEST_ID_HEADER, Edge
 from api.metrics import Metrics
 from api.open_routes import OPEN, serve_documents
+from api.operations.availability import AvailabilityBoard
 from api.operations.health import Checkup
 from api.operations.job_following import LogDoors
 from api.operations.job_news import JobNews
 from api.operations.log_streams import LogStreams
 
-DIALECTS: Final = (GPUCTL, EGS, NATIVE)
+DIALECTS: Final = (GPUCTL, EGS, NATIVE, GPUDEV)
 """In this order they are asked whose a path is: GPUCTL claims some of the paths under EGS's prefix."""
 CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_HEADERS: Final = ("authorization", "content-type", "idempotency-key", REQUEST_ID_HEADER)
@@ -45,6 +48,7 @@ def build_app(backends: Backends, cors_origins: tuple[str, ...] = (), rates: Rat
     )
     app.state.metrics = Metrics()
     app.state.checkup = Checkup(backends)
+    app.state.availability = AvailabilityBoard(backends, tuple(KINDS.values()))
     app.state.log_doors = LogDoors(LogStreams(backends.logs), JobNews(backends.ledger))
     app.state.metrics.watch_streams(lambda: app.state.log_doors.streams)
     app.state.dialects = DIALECTS

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
+from api.auth.login_doors import LoginDoors, LoginRules
 from api.operations.cluster_nodes import ClusterNodes
 from api.operations.job_logs import ClusterLogs
 from api.operations.log_streams import PodAddress
@@ -16,6 +17,8 @@ from domain.hardware import NodeFacts, NodeUse
 from domain.job import JobEvent, LogLine, LogPlace
 from domain.workspace import Tenancy
 from ledger.connection import Ledger
+
+BOX_IMAGE: Final = "pytorch/pytorch:2.1.0-cuda12.1-cudnn8-runtime"
 
 
 class Courier(Protocol):
@@ -94,3 +97,7 @@ class Backends:
     """Under these, jobs may mount folders of their node."""
     nodes: NodeDoor = field(default_factory=lambda: ClusterNodes({}))
     """A process without kubeconfigs answers what the ledger knows, and that it cannot say more."""
+    box_image: str = BOX_IMAGE
+    """What runs in a box that names none."""
+    logins: LoginDoors = field(default_factory=lambda: LoginDoors(LoginRules(), utc_now))
+    """As long as nothing is set up, nobody is let in without a key."""

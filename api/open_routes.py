@@ -17,13 +17,28 @@ from api.auth.current_caller import Credentials
 from api.dialect import Dialect
 from api.metrics import Metrics
 from api.openapi import document
-from api.operations.health import Checkup, Health, Part
+from api.operations.health import Checkup, Health, Part, State
 from api.problems import Problem
 
 SERVICE: Final = "berth"
 VERSION: Final = "0.1.0"
 ASSETS: Final = "/docs/assets"
 DOCUMENT: Final = "/openapi.json"
+
+AUTH: Final = {
+    "aws_login": "/v1/auth/aws-login",
+    "oidc_login": "/v1/auth/oidc-login",
+    "token": "/api/v1/auth",
+    "description": "Bearer: an API key, as a login gives one for AWS credentials, or a token that is given for a key",
+}
+ENDPOINTS: Final = {
+    "jobs": "/v1/jobs",
+    "disks": "/v1/disks",
+    "gpu_availability": "/v1/gpu/availability",
+    "cluster_status": "/v1/cluster/status",
+}
+"""Under these names clients of GPU Dev look for them; dialects stand beside them under their own."""
+HEALTH_WORD: Final = {State.OK: "healthy", State.DEGRADED: "degraded", State.AWAY: "unhealthy"}
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name)
 
@@ -37,8 +52,8 @@ async def index(request: Request) -> dict[str, Any]:
         "version": VERSION,
         "docs": "/docs",
         "health": "/health",
-        "auth": "bearer: an API key, or the token that POST /api/v1/auth gives for one",
-        "endpoints": {dialect.name: dialect.prefix for dialect in request.app.state.dialects},
+        "auth": AUTH,
+        "endpoints": {**{dialect.name: dialect.prefix for dialect in request.app.state.dialects}, **ENDPOINTS},
     }
 
 
@@ -115,10 +130,10 @@ def _answering(response: Response) -> Any:
 
 def _health_words(found: Health) -> dict[str, Any]:
     return {
-        "status": found.state,
+        "status": HEALTH_WORD[found.state],
         "timestamp": found.at.isoformat(),
-        "database": found.ledger.state,
-        "queue": found.temporal.state,
+        "database": HEALTH_WORD[found.ledger.state],
+        "queue": HEALTH_WORD[found.temporal.state],
         "parts": {
             "ledger": _part_words(found.ledger),
             "temporal": _part_words(found.temporal),

@@ -25,6 +25,10 @@ BODY_BYTES_MAX: Final = 256 * 1024
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+class NotJson(InvalidRequest):
+    """The body is not valid JSON."""
+
+
 def payload(model: type[_Model], *, or_query: bool = False, bytes_max: int = BODY_BYTES_MAX) -> Dependency:
     """The request's body as this model, read once the caller is known; or the same fields as query parameters."""
 
@@ -41,6 +45,21 @@ def content(reader: Callable[[bytes], Any]) -> Dependency:
         return reader(await _body(request))
 
     return _dependency(read)
+
+
+def open_content(reader: Callable[[bytes], Any]) -> Dependency:
+    """The same as `content`, for the few routes that need no login."""
+
+    async def read(request: Request) -> Any:
+        return reader(await _body(request))
+
+    return _dependency(read)
+
+
+def parsed(body: bytes, choose: Callable[[Any], type[_Model]]) -> _Model:
+    """JSON as the model that is chosen by what it holds. Raises NotJson, InvalidFields."""
+    content = _json(body) if body.strip() else {}
+    return _as_model(content, choose(content))
 
 
 def open_payload(model: type[_Model]) -> Dependency:
@@ -92,6 +111,10 @@ async def _read(request: Request, model: type[_Model], *, or_query: bool, bytes_
         content = {}
     if or_query and isinstance(content, Mapping):
         content = {**request.query_params, **content}
+    return _as_model(content, model)
+
+
+def _as_model(content: Any, model: type[_Model]) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -114,7 +137,7 @@ def _json(body: bytes) -> Any:
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from error
+        raise NotJson(f"the body is not valid JSON: {error}") from error
 
 
 def _too_large(bytes_max: int) -> TooLarge:

@@ -63,10 +63,12 @@ STATUS_OF: Final[Mapping[type[failures.BerthFailure], HTTPStatus]] = MappingProx
         failures.WrongPhase: HTTPStatus.CONFLICT,
         failures.IdempotencyMismatch: HTTPStatus.CONFLICT,
         failures.InUse: HTTPStatus.CONFLICT,
+        failures.Gone: HTTPStatus.GONE,
         failures.FenceLost: HTTPStatus.CONFLICT,
         failures.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
         failures.ClusterRefused: HTTPStatus.BAD_GATEWAY,
         failures.NodeUnfit: HTTPStatus.BAD_GATEWAY,
+        failures.DataMissing: HTTPStatus.BAD_GATEWAY,
         failures.BerthFailure: HTTPStatus.INTERNAL_SERVER_ERROR,
     }
 )

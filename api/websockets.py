@@ -1,6 +1,7 @@
-"""The server's side of WebSockets, for clients that go without a word: their connections end in bounded time.
+"""The server's side of WebSockets: cheap for many readers of the same words, and for clients that go without a word, ended.
 
-The original closes such a connection only when all that was written to it has been read, which is never.
+The original makes a frame anew for each client, and closes a connection only when all that was written to it has been
+read, which is never where the client has gone.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from starlette.websockets import WebSocket
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 PING_SECONDS: Final = 20.0
 """Between two pings, and how long the answer may take."""
@@ -17,7 +21,27 @@ CLOSING_SECONDS: Final = 10.0
 MESSAGE_BYTES_MAX: Final = 4096
 """Clients have nothing to say here."""
 
+_FRAMES: Final = "berth.frames"
+"""In a `websocket.send`: frames as they go over the wire."""
+_FINAL_TEXT: Final = 0x81
+_SHORT_MAX, _TWO_BYTES, _TWO_BYTES_MAX, _EIGHT_BYTES = 125, 126, 0xFFFF, 127
+"""How a frame says its length (RFC 6455, 5.2)."""
 _UNREADABLE: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def text_frame(text: bytes) -> bytes:
+    """A text message as it goes over the wire: the same for every client, since servers do not mask and we do not deflate."""
+    length = len(text)
+    if length <= _SHORT_MAX:
+        return bytes((_FINAL_TEXT, length)) + text
+    if length <= _TWO_BYTES_MAX:
+        return bytes((_FINAL_TEXT, _TWO_BYTES)) + length.to_bytes(2) + text
+    return bytes((_FINAL_TEXT, _EIGHT_BYTES)) + length.to_bytes(8) + text
+
+
+async def send_frames(websocket: WebSocket, frames: bytes) -> None:
+    """Send messages that are frames already, in one go; waits for a client that is slow. WebSocketDisconnect."""
+    await websocket.send({"type": "websocket.send", _FRAMES: frames})
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -47,11 +71,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         """Pass on what the application sends."""
+        if _FRAMES in message:
+            await self._send_frames(message[_FRAMES])
+            return
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # by a refusal; the original would call that an error of ours
         if message["type"] in {"websocket.close", "websocket.http.response.body"}:
             self._cut_soon()
+
+    async def _send_frames(self, frames: bytes) -> None:
+        await self.writable.wait()
+        if self.disconnected or self.conn.state is not State.OPEN:
+            raise ClientDisconnected
+        self.transport.write(frames)
 
     def _cut_soon(self) -> None:
         if self.close_timer is not None:

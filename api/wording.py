@@ -62,6 +62,8 @@ DurationOrNone = Annotated[Text, _documented(f"^{_UNITS}", 500)]
 Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 Amount = Annotated[Decimal, BeforeValidator(_amount), WithJsonSchema({"type": "string", "pattern": _AMOUNT})]
 Flag = Annotated[bool, Field(strict=True)]
+WHOLE: Final = BeforeValidator(_whole)
+"""Behind the bounds of a whole number, which the document shows only then."""
 Nodes = Annotated[int, Field(strict=True, ge=1, le=4096), BeforeValidator(_whole)]
 GpusPerNode = Annotated[int, Field(strict=True, ge=1, le=64), BeforeValidator(_whole)]
 Priority = Annotated[int, Field(strict=True, ge=0, le=PRIORITY_MAX), BeforeValidator(_whole)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from arbitration.limits import Limits
+from arbitration.limits import Limits, disk_limits, disk_operations, disk_use
 from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
 from domain.limits import Amounts, PoolNode
@@ -32,12 +32,14 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
     open_leases = await leases.open_leases(connection)
     pools_of = await pools.of_nodes(connection)
     limits = Limits(await quotas.limits(connection))
+    wanted = [gpr.disk for gpr in queue if gpr.disk is not None]
+    operations = disk_operations(wanted, {lease.disk_id for lease in open_leases})
     return Snapshot(
         now=now,
         nodes=tuple(_node(node, open_leases, pools_of) for node in nodes),
-        leases=tuple(_lease(lease, limits, now) for lease in open_leases),
+        leases=(*(_lease(lease, limits, now) for lease in open_leases), *operations),
         queue=tuple(_claim(gpr, limits) for gpr in queue),
-        limits=limits.all(),
+        limits=limits.all() + disk_limits(wanted),
         turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
     )
 
@@ -89,9 +91,8 @@ def _lease(lease: OpenLease, limits: Limits, now: datetime) -> LeaseView:
         exclusive=lease.exclusive,
         until=_expected_end(lease, now),
         gpus=tuple(HeldGpu(lease.cluster, gpu.node, gpu.ordinal) for gpu in lease.gpus),
-        uses=limits.uses(
-            lease.workspace, lease.namespace, Amounts(len(lease.gpus), lease.cpu_millis, lease.memory_mib)
-        ),
+        uses=limits.uses(lease.workspace, lease.namespace, Amounts(len(lease.gpus), lease.cpu_millis, lease.memory_mib))
+        + disk_use(lease.disk_id),
     )
 
 
@@ -115,7 +116,7 @@ def _claim(gpr: QueuedGpr, limits: Limits) -> Claim:
         nodes=gpr.nodes,
         gpus_per_node=gpr.gpus_per_node,
         duration_seconds=gpr.duration_seconds,
-        clusters=gpr.clusters,
+        clusters=_clusters(gpr),
         shape=gpr.shape,
         instance_type=gpr.instance_type,
         memory_gib=gpr.memory_gib,
@@ -127,5 +128,11 @@ def _claim(gpr: QueuedGpr, limits: Limits) -> Claim:
         spread=gpr.spread,
         uses=limits.uses(
             gpr.workspace, gpr.namespace, Amounts(gpr.nodes * gpr.gpus_per_node, gpr.cpu_millis, gpr.memory_mib)
-        ),
+        )
+        + disk_use(gpr.disk.id if gpr.disk else None),
     )
+
+
+def _clusters(gpr: QueuedGpr) -> tuple[str, ...]:
+    """A disk with data pins what needs it to where the data is."""
+    return (gpr.disk.cluster,) if gpr.disk and gpr.disk.cluster else gpr.clusters

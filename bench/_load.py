@@ -58,14 +58,14 @@ class Load:
 
     async def turn(self, steps: Sequence[Step], bounds: Bounds, server: int | None = None) -> None:
         """One caller for each step. `server`: pid of the process that answers."""
-        began, own, other = time.perf_counter(), time.process_time(), _processor_seconds(server)
+        began, own, other = time.perf_counter(), time.process_time(), processor_seconds(server)
         left = iter(range(max(bounds.requests, len(steps))))
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(self._caller(step, left, began + bounds.seconds))
         self.seconds += time.perf_counter() - began
         self.client_seconds += time.process_time() - own
-        self.server_seconds += _processor_seconds(server) - other
+        self.server_seconds += processor_seconds(server) - other
 
     async def _caller(self, step: Step, left: Iterator[int], until: float) -> None:
         for _ in left:
@@ -80,7 +80,7 @@ class Load:
                 return
 
 
-def _processor_seconds(pid: int | None) -> float:
+def processor_seconds(pid: int | None) -> float:
     """Of a process since its birth, its threads included; 0 where the system does not tell."""
     with suppress(FileNotFoundError):
         if pid is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,13 +23,9 @@ from bench._empty import NOBODY, Nothing
 from bench._figures import Cell, Report, milliseconds
 from bench._http import Caller
 from bench._load import Bounds, Load
-from bench._parts import durable_postgres, migrated
+from bench._parts import durable_postgres, migrated, start_echo
 from bench._town import CALLS, CREATE, READY, Town, drained, found
-from cli.stack.folders import REPOSITORY
 from cli.stack.guard import guarded
-from cli.stack.ports import LOOPBACK, free_anywhere
-from cli.stack.probe import Endpoint
-from cli.stack.processes import Program
 from cli.stack.testing import running_temporal
 
 if TYPE_CHECKING:
@@ -83,7 +78,7 @@ class Bench:
                 self.towns.append(await found(roster, plain, temporal, self.sizes.nodes, length))
                 stack.push_async_callback(self.towns[-1].ledger.close)
             client = await Client.connect(temporal)
-            echo = _start_echo(roster)
+            echo = start_echo(roster)
             for town in self.towns:
                 for kind in CALLS:
                     await Load().turn(town.calls(kind, 10), WARM_UP)
@@ -174,14 +169,6 @@ class Bench:
 
 async def _start(client: Client) -> None:
     await client.start_workflow(Nothing.run, id=f"bench/{uuid4()}", task_queue=NOBODY)
-
-
-def _start_echo(roster: Roster) -> str:
-    port = free_anywhere(1)[0]
-    url = f"http://{LOOPBACK}:{port}"
-    argv = [sys.executable, "-m", "bench._echo", str(port)]
-    roster.start(Program("echo", argv, ready=lambda: Endpoint(url).answers("/"), folder=REPOSITORY))
-    return url
 
 
 def _percentiles(load: Load) -> tuple[float, float]:

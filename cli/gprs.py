@@ -159,6 +159,22 @@ def release(
     terminal.screen.show(released, sentence(released, terminal.clock.now()))
 
 
+@app.command()
+@at_terminal
+def suspend(terminal: Terminal, gpr: GprWords) -> None:
+    """Give a request's GPUs back, or those of a job, and let it wait until it is resumed; it keeps its place in the queue."""
+    suspended = terminal.client.suspend(find_gpr(terminal.client, gpr).id)
+    terminal.screen.show(suspended, sentence(suspended, terminal.clock.now()))
+
+
+@app.command()
+@at_terminal
+def resume(terminal: Terminal, gpr: GprWords) -> None:
+    """Let a suspended request, or job, wait for GPUs again."""
+    resumed = terminal.client.resume(find_gpr(terminal.client, gpr).id)
+    terminal.screen.show(resumed, sentence(resumed, terminal.clock.now()))
+
+
 def _follow(terminal: Terminal, gpr: Gpr, until: Until, seconds_max: float | None) -> None:
     last, what = gpr, f"the {WHAT[until]} of {gpr.name}"
     with Viewer(terminal.screen, terminal.clock, terminal.client) as viewer:

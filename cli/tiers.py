@@ -21,7 +21,7 @@ from cli.failures import CommandFailed
 from cli.narration import narrated
 from cli.phrases import elapsed, span
 from cli.screen import table
-from cli.stack import toolchain
+from cli.stack import box_image, toolchain
 from cli.stack.folders import REPOSITORY
 
 NO_TESTS = 5
@@ -40,6 +40,8 @@ class Tier:
     usually_seconds: float
     clusters: bool = False
     """Kubernetes is built first, where it is not yet."""
+    boxes: bool = False
+    """So is the image of a dev box, where this machine can run one."""
 
 
 TIERS = (
@@ -52,7 +54,7 @@ TIERS = (
     Tier("stack", "PostgreSQL, Temporal, Kubernetes", 95, clusters=True),
     Tier("activities", "PostgreSQL, Temporal, Kubernetes", 175, clusters=True),
     Tier("api", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
-    Tier("system", "the whole stack", 550, clusters=True),
+    Tier("system", "the whole stack", 550, clusters=True, boxes=True),
 )
 """In the order in which they run: what fails fast goes first."""
 
@@ -95,6 +97,8 @@ def run_tests(
     if any(each.clusters for each in chosen):
         with narrated(console, Clock()) as narrator:
             toolchain.binaries(narrator.event)
+            if any(each.boxes for each in chosen):
+                box_image.prepare(narrator.event)
     outcomes = [_outcome(each, console, arguments) for each in chosen]
     console.print(outcome_table(outcomes))
     if not all(outcome.fine for outcome in outcomes):

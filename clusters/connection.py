@@ -8,7 +8,9 @@ and what a body says, is left to the modules beside this one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +22,9 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTResponse
 from kubernetes.config import ConfigException, load_kube_config
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from clusters.failures import ListExpired, ObjectMissing, refusal, unreachable
 from domain.failures import ClusterRefused
@@ -40,6 +45,8 @@ _UNUSABLE = (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError)
 _JSON = "application/json"
 _ACCEPTED = f"{_JSON}, */*"
 """A log is text."""
+_CHANNELS: Final = Subprotocol("v4.channel.k8s.io")
+"""Output, errors and status of a command, each as messages of its own."""
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -127,6 +134,32 @@ class ClusterConnection:
         finally:
             response.close()
 
+    @contextmanager
+    def conversation(self, path: str, query: Sequence[tuple[str, str]]) -> Iterator[ClientConnection]:
+        """A websocket into a container. What is said on it, and for how long, is the caller's affair."""
+        _, url, headers, *_ = self._api.param_serialize(
+            "GET", path, query_params=[*query], auth_settings=["BearerToken"]
+        )
+        try:
+            opened = connect(
+                f"ws{url.removeprefix('http')}",
+                ssl=self._tls() if url.startswith("https") else None,
+                server_hostname=self.tls_server_name or None,
+                subprotocols=[_CHANNELS],
+                additional_headers=headers,
+                compression=None,
+                proxy=self._api.configuration.proxy or None,
+                open_timeout=CONNECT_SECONDS,
+                close_timeout=CONNECT_SECONDS,
+            )
+        except InvalidStatus as answer:
+            body = bytes(answer.response.body or b"")
+            raise refusal(self.name, f"GET {path}", answer.response.status_code, body) from answer
+        except (OSError, WebSocketException) as problem:
+            raise unreachable(self.name, problem) from problem
+        with opened as conversation:
+            yield conversation
+
     def lines(self, path: str, **query: str) -> Iterator[Json]:
         """The events of a watch, as they come, until the server or a silence of READ_SECONDS ends it."""
         response = self._send("GET", path, query).response
@@ -136,6 +169,15 @@ class ClusterConnection:
             raise unreachable(self.name, problem) from problem
         finally:
             response.close()
+
+    def _tls(self) -> ssl.SSLContext:
+        configuration = self._api.configuration
+        context = ssl.create_default_context(cadata=self.certificate_authority or None)
+        if not configuration.verify_ssl:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        return context
 
     def _pages(self, path: str, query: Query) -> list[Json]:
         found: list[Json] = []

@@ -1,6 +1,6 @@
 """The objects that a job is made of, in the order in which they are made: what pods need comes before what makes them.
 
-Pure. The pods themselves are in `job_pods.py`; making, finding and deleting in `jobs.py`.
+Pure. The pods themselves are in `job_pods.py`, a box's in `box_pods.py`; making, finding and deleting in `jobs.py`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from clusters.box_pods import box_manifests
 from clusters.job_pods import (
     STARTUP_SECONDS_MAX,
     JobPlace,
     claim_name,
     is_gang,
-    labels,
+    job_object,
     pod_template,
     secret_name,
     service_name,
@@ -35,7 +36,7 @@ def manifests(spec: JobSpec, place: JobPlace) -> list[Json]:
         *_secrets(spec, place),
         *_host_paths(spec, place),
         *_services(spec, place),
-        _WORKLOADS[spec.kind](spec, place),
+        *(box_manifests(spec, place) if spec.kind is JobKind.BOX else [_WORKLOADS[spec.kind](spec, place)]),
     ]
 
 
@@ -51,7 +52,7 @@ def _secrets(spec: JobSpec, place: JobPlace) -> list[Json]:
     if not spec.environment:
         return []
     values = {variable.name: variable.value for variable in spec.environment}
-    return [_object("v1", "Secret", secret_name(place), (spec, place), {"type": "Opaque", "stringData": values})]
+    return [job_object("v1", "Secret", secret_name(place), (spec, place), {"type": "Opaque", "stringData": values})]
 
 
 def _host_paths(spec: JobSpec, place: JobPlace) -> list[Json]:
@@ -71,9 +72,9 @@ def _host_path(spec: JobSpec, place: JobPlace, number: int, path: str) -> tuple[
         "hostPath": {"path": path, "type": "DirectoryOrCreate"},
     }
     claim = {**form, "volumeName": name, "resources": {"requests": {"storage": _NOMINAL_SIZE}}}
-    made = _object("v1", "PersistentVolume", name, (spec, place), {"spec": volume})
+    made = job_object("v1", "PersistentVolume", name, (spec, place), {"spec": volume})
     del made["metadata"]["namespace"]
-    return made, _object("v1", "PersistentVolumeClaim", name, (spec, place), {"spec": claim})
+    return made, job_object("v1", "PersistentVolumeClaim", name, (spec, place), {"spec": claim})
 
 
 def _services(spec: JobSpec, place: JobPlace) -> list[Json]:
@@ -85,7 +86,7 @@ def _services(spec: JobSpec, place: JobPlace) -> list[Json]:
     else:
         return []
     content["selector"] = {JOB_LABEL: place.job_id}
-    return [_object("v1", "Service", service_name(spec, place), (spec, place), {"spec": content})]
+    return [job_object("v1", "Service", service_name(spec, place), (spec, place), {"spec": content})]
 
 
 def _training(spec: JobSpec, place: JobPlace) -> Json:
@@ -101,7 +102,7 @@ def _training(spec: JobSpec, place: JobPlace) -> Json:
     }
     if place.deadline_seconds is not None:
         content["activeDeadlineSeconds"] = place.deadline_seconds
-    return _object("batch/v1", "Job", place.name, (spec, place), {"spec": content})
+    return job_object("batch/v1", "Job", place.name, (spec, place), {"spec": content})
 
 
 def _serving(spec: JobSpec, place: JobPlace) -> Json:
@@ -112,22 +113,17 @@ def _serving(spec: JobSpec, place: JobPlace) -> Json:
         "progressDeadlineSeconds": STARTUP_SECONDS_MAX,
         "revisionHistoryLimit": 0,
     }
-    return _object("apps/v1", "Deployment", place.name, (spec, place), {"spec": content})
+    return job_object("apps/v1", "Deployment", place.name, (spec, place), {"spec": content})
 
 
 def _notebook(spec: JobSpec, place: JobPlace) -> Json:
     content = {**_scaled(spec, place), "replicas": 1, "serviceName": service_name(spec, place)}
-    return _object("apps/v1", "StatefulSet", place.name, (spec, place), {"spec": content})
+    return job_object("apps/v1", "StatefulSet", place.name, (spec, place), {"spec": content})
 
 
 def _scaled(spec: JobSpec, place: JobPlace) -> Json:
     selector = {"matchLabels": {JOB_LABEL: place.job_id}}
     return {"replicas": spec.replicas, "selector": selector, "template": pod_template(spec, place)}
-
-
-def _object(api_version: str, kind: str, name: str, job: tuple[JobSpec, JobPlace], content: Json) -> Json:
-    metadata = {"name": name, "namespace": job[1].namespace, "labels": labels(*job)}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
 
 
 _WORKLOADS: Final[dict[JobKind, Callable[[JobSpec, JobPlace], Json]]] = {

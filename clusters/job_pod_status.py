@@ -44,6 +44,7 @@ def observed_pod(pod: Json, lost_nodes: Mapping[str, str] | None = None) -> Obse
         created_at=_time(metadata.get("creationTimestamp")),
         started_at=min(started, default=None),
         finished_at=max(ended, default=None) if phase in _OVER else None,
+        node_address=status.get("hostIP", ""),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clusters.manifests import GPU_RESOURCE, MANAGED_BY
-from domain.identifiers import JOB_LABEL, LEASE_LABEL, lease_token_key
+from domain.identifiers import JOB_LABEL, LABEL_DOMAIN, LEASE_LABEL, lease_token_key
 from domain.job import JobKind, JobSpec
 
 Json = dict[str, Any]
@@ -22,7 +22,12 @@ STARTUP_SECONDS_MAX: Final = 1800
 """How long a replica may take to become healthy: large models load slowly."""
 PROBE_SECONDS: Final = 5
 _COMPAT: Final = "runwhere.ai"
-_INDEX: Final = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+BOX_INDEX_LABEL: Final = f"{LABEL_DOMAIN}/box-index"
+"""On the pods of a box: which of them it is, from 0."""
+_RANK: Final = {
+    JobKind.TRAINING: "metadata.annotations['batch.kubernetes.io/job-completion-index']",
+    JobKind.BOX: f"metadata.labels['{BOX_INDEX_LABEL}']",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class JobPlace:
     priority: str = ""
     """low, medium or high: one of Berth's priority classes."""
     pool: str = ""
+    volume: str = ""
+    """The claim that is a box's home; empty: its home goes with it."""
 
 
 def secret_name(place: JobPlace) -> str:
@@ -54,8 +61,8 @@ def claim_name(place: JobPlace, number: int) -> str:
 
 
 def service_name(spec: JobSpec, place: JobPlace) -> str:
-    """A training job's replicas find each other under the job's own name; what serves is reached under svc-<name>."""
-    return place.name if spec.kind is JobKind.TRAINING else f"svc-{place.name}"
+    """Replicas that find each other do so under the job's own name; what serves is reached under svc-<name>."""
+    return place.name if spec.kind in {JobKind.TRAINING, JobKind.BOX} else f"svc-{place.name}"
 
 
 def labels(spec: JobSpec, place: JobPlace) -> dict[str, str]:
@@ -65,6 +72,12 @@ def labels(spec: JobSpec, place: JobPlace) -> dict[str, str]:
     known = compat | {name: value for name, value in optional.items() if value}
     lease = {} if place.fence is None else {LEASE_LABEL: str(place.fence)}
     return {**MANAGED_BY, JOB_LABEL: place.job_id, **lease, **{f"{_COMPAT}/{name}": known[name] for name in known}}
+
+
+def job_object(api_version: str, kind: str, name: str, job: tuple[JobSpec, JobPlace], content: Json) -> Json:
+    """One object of a job."""
+    metadata = {"name": name, "namespace": job[1].namespace, "labels": labels(*job)}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
 
 
 def pod_template(spec: JobSpec, place: JobPlace) -> Json:
@@ -88,7 +101,7 @@ def pod_template(spec: JobSpec, place: JobPlace) -> Json:
 
 def is_gang(spec: JobSpec) -> bool:
     """Whether the replicas have to find each other."""
-    return spec.kind is JobKind.TRAINING and spec.replicas > 1
+    return spec.kind in {JobKind.TRAINING, JobKind.BOX} and spec.replicas > 1
 
 
 def _container(spec: JobSpec, place: JobPlace) -> Json:
@@ -120,11 +133,12 @@ def _gang_environment(spec: JobSpec, place: JobPlace) -> list[Json]:
     """What replicas need to find each other, but for what the job's own variables say."""
     if not is_gang(spec):
         return []
+    first = place.name if spec.kind is JobKind.BOX else f"{place.name}-0"
     variables: list[Json] = [
-        {"name": "MASTER_ADDR", "value": f"{place.name}-0.{service_name(spec, place)}"},
+        {"name": "MASTER_ADDR", "value": f"{first}.{service_name(spec, place)}"},
         {"name": "MASTER_PORT", "value": str(RENDEZVOUS_PORT)},
         {"name": "WORLD_SIZE", "value": str(spec.replicas)},
-        {"name": "RANK", "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}},
+        {"name": "RANK", "valueFrom": {"fieldRef": {"fieldPath": _RANK[spec.kind]}}},
     ]
     own = {variable.name for variable in spec.environment}
     return [variable for variable in variables if variable["name"] not in own]

@@ -19,8 +19,15 @@ Verdict = tuple[JobState, str, str]
 """State, reason, message."""
 
 _OVER: Final = frozenset({"Succeeded", "Failed"})
+_OF_ITS_PODS: Final = frozenset(
+    {"BackoffLimitExceeded", "PodFailurePolicy", "FailedIndexes", "MaxFailedIndexesExceeded"}
+)
+"""Why Kubernetes gives up a job whose pods failed, which says nothing of why they did."""
 _TELLING: Final = (NODE_LOST, "", UNSCHEDULABLE, CREATING, NOT_READY, PLACED, TERMINATING)
 """Which reason is told where pods have several; "" stands for every other: what a container or its image lacks."""
+_STARTING: Final = frozenset({UNSCHEDULABLE, CREATING, NOT_READY, PLACED})
+MISSING: Final = "PodMissing"
+"""A pod of a box was taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class JobEvidence:
     """What a cluster shows of one job, as Kubernetes describes it."""
 
     workload: Json | None
-    """Its Job, Deployment or StatefulSet."""
+    """Its Job, Deployment or StatefulSet; a box has none, and its pods say how many there are to be."""
     pods: Sequence[Json] = ()
     services: Sequence[Json] = ()
     lost_nodes: Mapping[str, str] = field(default_factory=dict)
@@ -37,15 +44,26 @@ class JobEvidence:
 
 def observed_job(evidence: JobEvidence) -> ObservedJob:
     """The job as it stands."""
-    found = [observed_pod(pod, evidence.lost_nodes) for pod in evidence.pods]
+    found = [_reachable_pod(pod, evidence) for pod in evidence.pods]
     pods = tuple(sorted(found, key=lambda pod: (str(pod.created_at or ""), pod.name)))
-    wanted = _wanted(evidence.workload)
-    state, reason, message = _verdict(evidence.workload, pods, wanted)
+    wanted = _wanted(evidence)
+    state, reason, message = _verdict(evidence, pods, wanted)
     seen = ObservedJob(state, reason, message, _ready(pods), wanted, pods)
     return replace(seen, service_node_port=_node_port(evidence.services))
 
 
-def _verdict(workload: Json | None, pods: Sequence[ObservedPod], wanted: int) -> Verdict:
+def _reachable_pod(pod: Json, evidence: JobEvidence) -> ObservedPod:
+    """The pod with the ports of its node that lead to it."""
+    own = (pod["metadata"].get("labels") or {}).items()
+    leading = [service for service in evidence.services if _selector(service).items() <= own]
+    ports = {str(port.get("name", "")): node_port for port, node_port in _node_ports(leading)}
+    return replace(observed_pod(pod, evidence.lost_nodes), node_ports=ports)
+
+
+def _verdict(evidence: JobEvidence, pods: Sequence[ObservedPod], wanted: int) -> Verdict:
+    workload, staying = evidence.workload, [pod for pod in pods if pod.name not in _as_good_as_gone(evidence.pods)]
+    if workload is None and wanted and any(pod.reason != TERMINATING for pod in staying):
+        return _box_verdict(staying, wanted)
     if workload is None or "deletionTimestamp" in workload["metadata"]:
         left = [pod for pod in pods if pod.phase not in _OVER]
         return JobState.TERMINATING, "", f"{len(left)} pods have not gone yet" if left else ""
@@ -59,7 +77,8 @@ def _ending_verdict(job: Json, pods: Sequence[ObservedPod], wanted: int) -> Verd
     conditions = _true_conditions(job)
     if failure := conditions.get("Failed") or conditions.get("FailureTarget"):
         last = _last_failed(pods)
-        return JobState.FAILED, failure.get("reason", ""), _sentence(failure.get("message"), _told(last))
+        reason = _with_cause(failure.get("reason", ""), last)
+        return JobState.FAILED, reason, _sentence(failure.get("message"), _told(last))
     if "Complete" in conditions or "SuccessCriteriaMet" in conditions:
         return JobState.SUCCEEDED, "", ""
     if job["spec"].get("suspend"):
@@ -101,6 +120,27 @@ def _scaled_verdict(workload: Json, pods: Sequence[ObservedPod], wanted: int) ->
     return JobState.PENDING, reason, message
 
 
+def _box_verdict(pods: Sequence[ObservedPod], wanted: int) -> Verdict:
+    """Of pods that nothing makes again: all of them, or it has failed."""
+    if over := next((pod for pod in pods if pod.phase in _OVER), None):
+        return JobState.FAILED, over.reason or over.phase, _told(over)
+    if _ready(pods) >= wanted:
+        return JobState.RUNNING, "", ""
+    trouble = _trouble(pods)
+    reason, message = (trouble.reason, trouble.message) if trouble else (MISSING, f"{wanted - len(pods)} are not there")
+    if reason == NODE_LOST and not _ready(pods):
+        return JobState.UNKNOWN, reason, message
+    if _ready(pods) and reason not in _STARTING:
+        return JobState.DEGRADED, reason, message
+    return JobState.PENDING, reason, message
+
+
+def _as_good_as_gone(pods: Sequence[Json]) -> set[str]:
+    """Those that were told to go, and have ended."""
+    going = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
+    return {pod["metadata"]["name"] for pod in going if (pod.get("status") or {}).get("phase") in _OVER}
+
+
 def _suspended(pods: Sequence[ObservedPod]) -> Verdict:
     left = [pod for pod in pods if pod.phase not in _OVER]
     return JobState.SUSPENDED, "", f"{len(left)} pods have not gone yet" if left else ""
@@ -122,6 +162,11 @@ def _last_failed(pods: Sequence[ObservedPod]) -> ObservedPod | None:
     return next((pod for pod in reversed(pods) if pod.phase == "Failed"), None)
 
 
+def _with_cause(reason: str, pod: ObservedPod | None) -> str:
+    """Why Kubernetes gave up, and what of: `BackoffLimitExceeded: OOMKilled`."""
+    return f"{reason}: {pod.reason}" if reason in _OF_ITS_PODS and pod and pod.reason else reason
+
+
 def _told(pod: ObservedPod | None) -> str:
     return f"pod {pod.name}: {_sentence(pod.reason, pod.message)}" if pod else ""
 
@@ -139,9 +184,11 @@ def _succeeded(job: Json, pods: Sequence[ObservedPod]) -> int:
     return max(counted, sum(pod.phase == "Succeeded" for pod in pods))
 
 
-def _wanted(workload: Json | None) -> int:
+def _wanted(evidence: JobEvidence) -> int:
+    workload = evidence.workload
     if workload is None:
-        return 0
+        told = [(pod["metadata"].get("annotations") or {}).get(REPLICAS_ANNOTATION, 0) for pod in evidence.pods]
+        return max(map(int, told), default=0)
     spec, kept = workload["spec"], workload["metadata"].get("annotations") or {}
     if "replicas" in spec:
         return int(spec["replicas"] or kept.get(REPLICAS_ANNOTATION, 0))
@@ -158,5 +205,14 @@ def _true_conditions(workload: Json) -> dict[str, Json]:
 
 
 def _node_port(services: Sequence[Json]) -> int:
+    return next((node_port for _, node_port in _node_ports(services)), 0)
+
+
+def _node_ports(services: Sequence[Json]) -> list[tuple[Json, int]]:
     ports = [port for service in services for port in service["spec"].get("ports") or []]
-    return next((int(port["nodePort"]) for port in ports if port.get("nodePort")), 0)
+    return [(port, int(port["nodePort"])) for port in ports if port.get("nodePort")]
+
+
+def _selector(service: Json) -> Json:
+    selector: Json = service["spec"].get("selector") or {}
+    return selector

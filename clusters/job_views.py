@@ -6,7 +6,7 @@ Many jobs are read in as many calls as one, so that whoever is told of a hundred
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from clusters.jobs import PODS, WORKLOADS, collection
 from clusters.observations import why_not_ready
 from clusters.parallel import for_each
 from clusters.taints import node_path
-from domain.identifiers import JOB_LABEL
+from domain.identifiers import JOB_LABEL, WORKSPACE_LABEL
 from domain.job import JobEvent, ObservedJob
 
 Json = dict[str, Any]
@@ -58,7 +58,10 @@ def _evidence(connection: ClusterConnection, job_ids: Collection[str], namespace
     paths = (*WORKLOADS, PODS, _SERVICES)
     *workloads, pods, services = for_each(lambda path: _labelled(connection, path, namespace, job_ids), paths)
     made = {_job_of(workload): workload for found in workloads for workload in found}
-    their_pods, their_services = _by_job(pods, made), _by_job(services, made)
+    if any(_job_of(pod) not in made for pod in pods):  # of a box, or left behind
+        pods = _in_workspaces(connection, pods)
+    homes = {_job_of(thing): _namespace(thing) for thing in (*pods, *made.values())}
+    their_pods, their_services = _by_job(pods, homes), _by_job(services, homes)
     lost = _lost_nodes(connection, pods)
     return {
         job_id: JobEvidence(made.get(job_id), their_pods[job_id], their_services[job_id], lost)
@@ -73,14 +76,20 @@ def _labelled(connection: ClusterConnection, path: str, namespace: str, job_ids:
     return connection.items(collection(path, namespace), labelSelector=named if few else JOB_LABEL)
 
 
-def _by_job(things: Iterable[Json], made: dict[str, Json]) -> dict[str, list[Json]]:
+def _by_job(things: Iterable[Json], homes: Mapping[str, str]) -> dict[str, list[Json]]:
     """Of each job what is in its own namespace: elsewhere anybody may write its label."""
     found: dict[str, list[Json]] = defaultdict(list)
     for thing in things:
-        workload = made.get(_job_of(thing))
-        if workload is None or workload["metadata"]["namespace"] == thing["metadata"]["namespace"]:
+        if homes.get(_job_of(thing)) == _namespace(thing):
             found[_job_of(thing)].append(thing)
     return found
+
+
+def _in_workspaces(connection: ClusterConnection, pods: Iterable[Json]) -> list[Json]:
+    """What stands where only Berth may write a job's label."""
+    workspaces = connection.items("/api/v1/namespaces", labelSelector=WORKSPACE_LABEL, **_FROM_MEMORY)
+    names = {namespace["metadata"]["name"] for namespace in workspaces}
+    return [pod for pod in pods if _namespace(pod) in names]
 
 
 def _lost_nodes(connection: ClusterConnection, pods: Iterable[Json]) -> dict[str, str]:
@@ -110,6 +119,10 @@ def _why_lost(node: Json | None) -> str:
 
 def _job_of(thing: Json) -> str:
     return str(thing["metadata"]["labels"][JOB_LABEL])
+
+
+def _namespace(thing: Json) -> str:
+    return str(thing["metadata"]["namespace"])
 
 
 def _about(events: Iterable[Json], uids: Collection[str]) -> list[Json]:

@@ -28,7 +28,15 @@ FORCED_GRACE_SECONDS: Final = 1
 WORKLOADS: Final = ("apis/batch/v1/jobs", "apis/apps/v1/deployments", "apis/apps/v1/statefulsets")
 PODS: Final = "api/v1/pods"
 _MADE_BY_CONTROLLERS: Final = ("apis/apps/v1/replicasets", PODS)
-_BESIDE: Final = ("api/v1/services", "api/v1/secrets", "api/v1/persistentvolumeclaims", "api/v1/persistentvolumes")
+"""And pods of a box, which nothing makes again."""
+_BESIDE: Final = (
+    "api/v1/services",
+    "api/v1/secrets",
+    "api/v1/persistentvolumeclaims",
+    "api/v1/persistentvolumes",
+    "apis/networking.k8s.io/v1/networkpolicies",
+)
+"""A disk's claim is not among them: it is labelled as the disk's, and outlives the boxes that use it."""
 _CLUSTER_WIDE: Final = frozenset({"api/v1/persistentvolumes"})
 
 

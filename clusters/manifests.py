@@ -41,6 +41,7 @@ _COLLECTIONS: Final = {
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     "PersistentVolume": "/api/v1/persistentvolumes",
     "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
+    "Pod": "/api/v1/namespaces/{namespace}/pods",
     "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",
     "ResourceQuota": "/api/v1/namespaces/{namespace}/resourcequotas",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",

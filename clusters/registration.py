@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from clusters.connection import ClusterConnection
+from clusters.disk_manifests import SNAPSHOT_GROUP
+from clusters.disks import takes_snapshots
 from clusters.failures import ObjectMissing
 from clusters.inventory import leasable_nodes
 from clusters.manifests import cluster_manifests, path_of
@@ -44,8 +46,13 @@ _OTHERS: Final = (
     _Right("create", "jobs", "jobs of kind training cannot run", group="batch"),
     _Right("create", "deployments", "jobs of kind inference and compute cannot run", group="apps"),
     _Right("create", "statefulsets", "notebooks cannot run", group="apps"),
+    _Right("create", "pods", "boxes cannot run"),
+    _Right("create", "pods", "what lies on a disk is not listed", subresource="exec"),
+    _Right("patch", "secrets", "boxes cannot be told who may enter"),
     _Right("create", "services", "jobs cannot be reached"),
     _Right("create", "persistentvolumes", "jobs cannot use folders of the nodes"),
+    _Right("create", "persistentvolumeclaims", "boxes cannot have disks"),
+    _Right("create", "volumesnapshots", "disks are not copied: they stay volumes", group=SNAPSHOT_GROUP),
     _Right("get", "pods", "logs cannot be read", subresource="log"),
     _Right("patch", "jobs", "jobs cannot be stopped at the end of a lease", group="batch"),
     _Right("patch", "deployments", "deployments cannot be stopped at the end of a lease", group="apps"),
@@ -54,7 +61,8 @@ _OTHERS: Final = (
 
 def probe(connection: ClusterConnection) -> ClusterCapabilities:
     """Ask the cluster what it is and what Berth may do there. Changes nothing."""
-    lacks = [_lack(right) for right in _OTHERS if not _is_allowed(connection, right)] + _intolerances(connection)
+    lacks = [_lack(right) for right in _OTHERS if not _is_allowed(connection, right)]
+    lacks += [*_intolerances(connection), *_missing_snapshots(connection)]
     missing_policies = _missing_policy_kinds(connection)
     node_status, tokens = _is_allowed(connection, _STATUS), _is_allowed(connection, _TOKENS)
     required = [*missing_policies, *([] if node_status else [_lack(_STATUS)]), *([] if tokens else [_lack(_TOKENS)])]
@@ -83,6 +91,15 @@ def _intolerances(connection: ClusterConnection) -> list[str]:
         f"DaemonSet {name} does not tolerate {MANAGED_TAINT}: its pods would not start again on GPU nodes kept by Berth"
         for name in names
     ]
+
+
+def _missing_snapshots(connection: ClusterConnection) -> list[str]:
+    try:
+        if takes_snapshots(connection):
+            return []
+    except ClusterRefused:
+        return []  # what may not be seen is said with the rights
+    return ["has no VolumeSnapshotClass for its default storage class: disks are not copied, they stay volumes"]
 
 
 def _missing_policy_kinds(connection: ClusterConnection) -> list[str]:

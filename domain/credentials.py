@@ -26,6 +26,8 @@ class ApiKey:
     valid_until: datetime | None
     revoked_at: datetime | None
     created_at: datetime
+    login_at: datetime | None = None
+    """When its holder last proved who they are; None: it is no login's key, but was given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,20 @@ class DiskOperation:
     result: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeOrder:
+    """The volume that a disk is to have for a lease. `restore_from` is a VolumeSnapshot; empty: the volume begins empty."""
+
+    disk_id: UUID
+    disk_name: str
+    volume: str
+    size_gb: int
+    restore_from: str
+    is_new: bool
+    """It may have to be made. Otherwise it was seen before: if it is not there, data is lost (DataMissing), and nothing
+    may be made in its place."""
+
+
 def checked_disk_name(text: str) -> str:
     """A name of letters, digits, hyphens and underscores, or InvalidRequest."""
     if not text or len(text) > NAME_LENGTH_MAX or not _NAME.fullmatch(text):

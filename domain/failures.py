@@ -78,6 +78,12 @@ class InUse(BerthFailure):
     code = "in_use"
 
 
+class Gone(BerthFailure):
+    """It was deleted."""
+
+    code = "gone"
+
+
 # --- nobody's fault, for now ------------------------------------------------------------------------------------------
 
 
@@ -125,6 +131,12 @@ class NodeUnfit(BerthFailure):
     """A granted node did not pass its check before provisioning."""
 
     code = "node_unfit"
+
+
+class DataMissing(BerthFailure):
+    """Data that should be there is not; going on would hide its loss."""
+
+    code = "data_missing"
 
 
 class FenceLost(BerthFailure):

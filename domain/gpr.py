@@ -61,6 +61,12 @@ class EndCause(StrEnum):
     COMPLETED = "completed"
     """Its job ran to its end."""
     JOB_FAILED = "job_failed"
+    SUSPENDED = "suspended"
+    """It is to wait without GPUs until it is resumed."""
+
+
+SUSPENDED: Final = "suspended"
+"""The code of the reason why it does not start."""
 
 
 def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
@@ -69,9 +75,16 @@ def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
         return Phase.EXPIRED
     if cause is EndCause.PROVISIONING_FAILED:
         return Phase.QUEUED if requeue else Phase.FAILED
+    if cause is EndCause.SUSPENDED:
+        return Phase.QUEUED
     if cause is EndCause.JOB_FAILED:
         return Phase.FAILED
     return Phase.RELEASED if was_active or cause is EndCause.COMPLETED else Phase.CANCELLED
+
+
+def may_come_back(phase: Phase, end_cause: str) -> bool:
+    """Whether it is torn down now and, unless somebody ends it for good, queued again."""
+    return phase is Phase.RELEASING and end_cause in {EndCause.PROVISIONING_FAILED, EndCause.SUSPENDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,10 @@ class GprRequest:
     """Thousandths of a CPU, in all."""
     memory_mib: int = 0
     """Of the nodes' own memory, in all."""
+    disk_id: UUID | None = None
+    """The disk that it needs beside its GPUs."""
+    grace_seconds: int = 0
+    """The last part of its duration: people are shown an end that comes so much earlier."""
 
     @property
     def gpus(self) -> int:
@@ -154,5 +171,7 @@ class Gpr:
     options: dict[str, object]
     version: int
     submitted_by: str = ""
+    suspended_at: datetime | None = None
+    """Since when it waits to be resumed."""
     cost: Decimal | None = None
     """Until now, or in all; None where there is no price or it has not run. Only readers that look it up set it."""

@@ -6,7 +6,7 @@ between the grant and the release.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -78,8 +78,10 @@ _OF_PHASE: Final = {
 }
 
 
-def status_of(phase: Phase, state: JobState | None) -> JobStatus:
+def status_of(phase: Phase, state: JobState | None, *, is_suspended: bool = False) -> JobStatus:
     """The same rule as the one by which the ledger filters (`ledger/sql/jobs.sql`)."""
+    if is_suspended:
+        return JobStatus.SUSPENDED
     if phase is not Phase.ACTIVE:
         return _OF_PHASE[phase]
     return JobStatus.PENDING if state is None else JobStatus(state)
@@ -87,7 +89,7 @@ def status_of(phase: Phase, state: JobState | None) -> JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentVariable:
-    """One variable of a job's containers. Values are kept in a Secret, never in a pod's spec."""
+    """One variable of a job's containers. Values are kept in a Secret, never in a pod's spec, and sealed in the ledger."""
 
     name: str
     value: str
@@ -117,6 +119,8 @@ class JobSpec:
     """Mounted where they are on the host."""
     retries: int = 3
     """Failed pods of a training job that are replaced before it fails."""
+    keeps_entrypoint: bool = False
+    """Of a box: its image's own program runs, whatever that is, instead of Berth's; SSH is then the image's affair."""
     description: str = ""
 
 
@@ -135,6 +139,10 @@ class ObservedPod:
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    node_address: str = ""
+    """Its node's own, as the node gives it."""
+    node_ports: dict[str, int] = field(default_factory=dict)
+    """Ports of that address that lead to it, each by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,11 @@ class ObservedJob:
     wanted: int = 0
     pods: tuple[ObservedPod, ...] = ()
     service_node_port: int = 0
+
+    @property
+    def entrance(self) -> ObservedPod | None:
+        """The pod that is reached from outside, by its node's address and ports; None while there is none."""
+        return next((pod for pod in self.pods if pod.node_address and pod.node_ports), None)
 
 
 RESERVED_VARIABLES: Final = frozenset({"NVIDIA_VISIBLE_DEVICES"})
@@ -220,4 +233,5 @@ class Job:
     @property
     def status(self) -> JobStatus:
         """How it is, all in all."""
-        return status_of(self.gpr.phase, self.observed.state if self.observed else None)
+        state = self.observed.state if self.observed else None
+        return status_of(self.gpr.phase, state, is_suspended=self.gpr.suspended_at is not None)

@@ -110,9 +110,7 @@ def delete_workspace(workspace_id: str) -> OutboxMessage:
 
 def start_disk_operation(operation_id: str) -> OutboxMessage:
     """Begin, or begin again, an operation on a disk."""
-    return OutboxMessage(
-        identifiers.disk_operation_workflow_id(operation_id), DISK_OPERATION_WORKFLOW, operation_id
-    )
+    return OutboxMessage(identifiers.disk_operation_workflow_id(operation_id), DISK_OPERATION_WORKFLOW, operation_id)
 
 
 def want_back(operation_id: str) -> OutboxMessage:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from domain.credentials import ApiKey, SigningKey
+from domain.failures import AlreadyExists
 from domain.identity import Principal, Role
+from domain.login import Subject, principal_names
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class NewKey:
     workspace_id: UUID | None = None
     valid_until: datetime | None = None
     admit: bool = False
+    login_at: datetime | None = None
+    """When its holder last proved who they are; None: the key is no login's."""
 
 
 def new_key_text() -> str:
@@ -68,6 +72,27 @@ async def ensure_principal(
     return Principal(row["id"], row["name"], row["administrator"])
 
 
+async def principal_of(connection: Connection, subject: Subject, now: datetime) -> Principal:
+    """Whom an issuer vouches for; the first time a principal is made, never one that is there already."""
+    await connection.execute(_SQL["lock_login"], f"{subject.issuer}\n{subject.subject}")
+    known = await connection.fetchrow(_SQL["principal_of_subject"], subject.issuer, subject.subject)
+    if known is not None:
+        return Principal(known["id"], known["name"], known["administrator"])
+    principal = await _new_principal(connection, subject, now)
+    await connection.execute(_SQL["add_subject"], subject.issuer, subject.subject, principal.id, now)
+    return principal
+
+
+async def number_of(connection: Connection, principal_id: UUID) -> int:
+    """The principal's number, for dialects whose ids of people are numbers."""
+    return int(await connection.fetchval(_SQL["principal_number"], principal_id))
+
+
+async def forget_login_keys(connection: Connection, principal_id: UUID, expired_before: datetime) -> None:
+    """Drop the keys of a principal's logins that expired before this instant: each login makes one more."""
+    await connection.execute(_SQL["forget_login_keys"], principal_id, expired_before)
+
+
 async def add_key(connection: Connection, key: NewKey, now: datetime) -> ApiKey:
     """Write a new key."""
     await connection.execute(
@@ -81,6 +106,7 @@ async def add_key(connection: Connection, key: NewKey, now: datetime) -> ApiKey:
         key.workspace_id,
         key.valid_until,
         now,
+        key.login_at,
     )
     if key.admit and key.workspace_id is not None:
         await connection.execute(_SQL["admit_member"], key.workspace_id, key.principal.id, key.role)
@@ -139,6 +165,14 @@ async def ensure_administrator(ledger: Ledger, now: datetime) -> str | None:
     return key.text
 
 
+async def _new_principal(connection: Connection, subject: Subject, now: datetime) -> Principal:
+    for name in principal_names(subject):
+        row = await connection.fetchrow(_SQL["new_principal"], uuid4(), name, now)
+        if row is not None:
+            return Principal(row["id"], row["name"])
+    raise AlreadyExists(f"every name for {subject.user_name!r} is taken")
+
+
 def _key(row: Row) -> ApiKey:
     return ApiKey(
         id=row["id"],
@@ -151,4 +185,5 @@ def _key(row: Row) -> ApiKey:
         valid_until=row["valid_until"],
         revoked_at=row["revoked_at"],
         created_at=row["created_at"],
+        login_at=row["login_at"],
     )

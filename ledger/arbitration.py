@@ -13,9 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from ledger.connection import Connection
+    from ledger.connection import Connection, Row
 
 _SQL = load("arbitration")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedDisk:
+    """The disk that a queued Gpr waits for."""
+
+    id: str
+    name: str
+    cluster: str
+    """Where its data is; empty: nowhere yet."""
+    busy_since: datetime | None
+    """Something is done with it, and began, or was asked for, then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,7 @@ class QueuedGpr:
     namespace: str = ""
     cpu_millis: int = 0
     memory_mib: int = 0
+    disk: WantedDisk | None = None
 
 
 async def lock(connection: Connection, scheduling_domain: str) -> None:
@@ -81,6 +94,7 @@ async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
             namespace=row["namespace"],
             cpu_millis=row["cpu_millis"],
             memory_mib=row["memory_mib"],
+            disk=_disk(row) if row["disk_id"] else None,
         )
         for row in await connection.fetch(_SQL["queue"], now)
     ]
@@ -99,6 +113,10 @@ async def write_estimates(connection: Connection, planned: Mapping[str, PlannedS
         [start.cluster for start in starts],
         [" ".join(start.nodes) for start in starts],
     )
+
+
+def _disk(row: Row) -> WantedDisk:
+    return WantedDisk(row["disk_id"], row["disk_name"], row["disk_cluster"], row["disk_busy_since"])
 
 
 def _node_key(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from domain.failures import NotFound, WrongPhase
 from domain.gpr import Estimate, Gpr, GprRequest, Phase
 from domain.hardware import Gpu
 from domain.identifiers import external_gpr_id
+from domain.job import JobKind
 from domain.messages import kick_arbiter, start_gpr
 from ledger import events, outbox
 from ledger.statements import load
@@ -72,6 +73,8 @@ async def insert(  # noqa: PLR0913 - one argument for each thing that only the c
         request.namespace,
         request.cpu_millis,
         request.memory_mib,
+        request.disk_id,
+        request.grace_seconds,
     )
     if written is None:
         raise WrongPhase("the workspace is being deleted")
@@ -111,7 +114,10 @@ async def queued_in_workspace(connection: Connection, workspace_id: UUID) -> lis
 
 async def unfinished(connection: Connection) -> list[OutboxMessage]:
     """What starts the lifecycles that must be running."""
-    return [start_gpr(row["id"], is_job=row["is_job"]) for row in await connection.fetch(_SQL["unfinished"])]
+    return [
+        start_gpr(row["id"], is_job=row["kind"] is not None, is_box=row["kind"] == JobKind.BOX)
+        for row in await connection.fetch(_SQL["unfinished"])
+    ]
 
 
 def gpr_of(row: Row) -> Gpr:
@@ -139,6 +145,7 @@ def gpr_of(row: Row) -> Gpr:
         options=row["options"],
         version=row["version"],
         submitted_by=row["submitted_by_name"],
+        suspended_at=row["suspended_at"],
     )
 
 
@@ -171,4 +178,6 @@ def _request(row: Row) -> GprRequest:
         namespace=row["namespace"],
         cpu_millis=row["cpu_millis"],
         memory_mib=row["memory_mib"],
+        disk_id=row["disk_id"],
+        grace_seconds=row["grace_seconds"],
     )

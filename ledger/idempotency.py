@@ -32,7 +32,12 @@ class Claim:
     @property
     def request_hash(self) -> bytes:
         """The same for the same request, however it was spelled."""
-        return hashlib.sha256(json.dumps(self.request, sort_keys=True, default=str).encode()).digest()
+        return hash_of(self.request)
+
+
+def hash_of(request: object) -> bytes:
+    """What tells one request from another, however each was spelled."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
 
 
 async def claim(connection: Connection, wish: Claim, subject_id: UUID, now: datetime) -> UUID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 from pydantic import TypeAdapter
@@ -13,10 +13,11 @@ from domain.gpr import EndCause, Phase
 from domain.job import FINISHED, Job, JobEvent, JobKind, JobSpec, JobState, JobStatus, ObservedJob, ObservedPod
 from domain.messages import RELEASE_SIGNAL, kick_arbiter, start_gpr, tell_gpr
 from ledger import gprs, lifecycle, outbox, reading
+from ledger.sealing import KEYRING
 from ledger.statements import load
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -37,7 +38,7 @@ VANISHED: Final = "somebody took away on its cluster what it was made of"
 class JobQuery:
     """Which jobs to list; None: all."""
 
-    kind: JobKind | None = None
+    kinds: Collection[JobKind] | None = None
     pool: str | None = None
     namespace: str | None = None
     status: JobStatus | None = None
@@ -57,28 +58,42 @@ async def submit(  # noqa: PLR0913, PLR0917 - one argument for each thing that o
 ) -> list[int]:
     """Write a new queued job; the ids of the messages to deliver after the commit. AlreadyExists while its name is used."""
     await gprs.insert(connection, gpr_id, workspace_id, submitted_by, request, options, now)
-    row = (gpr_id, workspace_id, spec.namespace, spec.name, spec.kind, _SPEC.dump_python(spec, mode="json"))
+    await insert(connection, gpr_id, workspace_id, spec)
+    return await outbox.put_all(connection, [start_gpr(str(gpr_id), is_job=True), kick_arbiter()])
+
+
+async def insert(connection: Connection, gpr_id: UUID, workspace_id: UUID, spec: JobSpec) -> None:
+    """Write what a new Gpr is to run, without telling anybody. AlreadyExists while its name is used.
+
+    NoSecretsKey where it has variables and this process has no key to seal them with.
+    """
+    row = (gpr_id, workspace_id, spec.namespace, spec.name, spec.kind, _sealed(spec))
     try:
         await connection.execute(_SQL["insert"], *row)
     except asyncpg.UniqueViolationError as error:
         raise AlreadyExists(f"there is a job {spec.name!r} in namespace {spec.namespace!r} already") from error
-    return await outbox.put_all(connection, [start_gpr(str(gpr_id), is_job=True), kick_arbiter()])
 
 
 async def find(connection: Connection, gpr_id: UUID) -> Job:
-    """One job, or NotFound."""
+    """One job without the values of its variables, or NotFound."""
     row = await connection.fetchrow(_SQL["one"], gpr_id)
     if row is None:
         raise NotFound(f"there is no job {gpr_id}")
     return _job(row, await gprs.find(connection, gpr_id))
 
 
+async def all_of(connection: Connection, ids: Collection[UUID]) -> list[Job]:
+    """These jobs, newest first, without their logs and events."""
+    own = {row["gpr_id"]: row for row in await connection.fetch(_SQL["of_gprs"], list(ids))}
+    return [_job(own[gpr.id], gpr) for gpr in await reading.gprs_of(connection, own)]
+
+
 async def spec_of(connection: Connection, gpr_id: UUID) -> JobSpec:
-    """What it is to run."""
+    """What it is to run, with the values of its variables. NoSecretsKey where this process cannot open them."""
     row = await connection.fetchrow(_SQL["one"], gpr_id)
     if row is None:
         raise NotFound(f"there is no job {gpr_id}")
-    return _SPEC.validate_python(row["spec"])
+    return _spec(row["spec"], KEYRING.opened)
 
 
 async def marks(connection: Connection, gpr_ids: Collection[UUID]) -> dict[UUID, JobMark]:
@@ -103,7 +118,7 @@ async def page(
     rows = await connection.fetch(
         _SQL["page"],
         _listed(workspace_ids),
-        query.kind,
+        None if query.kinds is None else list(query.kinds),
         query.pool,
         query.namespace,
         query.status,
@@ -111,9 +126,7 @@ async def page(
         query.limit,
         query.offset,
     )
-    ids = list({row["gpr_id"] for row in rows})
-    own = {row["gpr_id"]: row for row in await connection.fetch(_SQL["of_gprs"], ids)}
-    found = {gpr.id: _job(own[gpr.id], gpr) for gpr in await reading.gprs_of(connection, ids)}
+    found = {job.gpr.id: job for job in await all_of(connection, {row["gpr_id"] for row in rows})}
     return [(found[row["gpr_id"]], row["pod"]) for row in rows], rows[0]["total"] if rows else 0
 
 
@@ -180,13 +193,34 @@ async def _end_of_itself(connection: Connection, gpr_id: UUID, observed: Observe
 def _job(row: Row, gpr: Gpr) -> Job:
     return Job(
         gpr=gpr,
-        spec=_SPEC.validate_python(row["spec"]),
+        spec=_spec(row["spec"], _nothing),
         observed=_observed(row) if row["state"] else None,
         observed_at=row["observed_at"],
         is_forced=row["is_forced"],
         logs={pod: tuple(lines) for pod, lines in row["logs"].items()},
         happenings=_EVENTS.validate_python(row["happenings"]),
     )
+
+
+def _sealed(spec: JobSpec) -> dict[str, object]:
+    """As it is written: the values of its variables only where this process's keys are."""
+    content: dict[str, object] = _SPEC.dump_python(spec, mode="json")
+    variables = [{"name": one.name, "sealed": KEYRING.seal(one.value)} for one in spec.environment]
+    return content | {"environment": variables}
+
+
+def _spec(content: Mapping[str, Any], opened: Callable[[str], str]) -> JobSpec:
+    """As it was written. Rows of before values were sealed have them as they are."""
+    variables = [
+        {"name": one["name"], "value": opened(one["sealed"]) if "sealed" in one else one["value"]}
+        for one in content.get("environment", ())
+    ]
+    spec: JobSpec = _SPEC.validate_python({**content, "environment": variables})
+    return spec
+
+
+def _nothing(_: str) -> str:
+    return ""
 
 
 def _observed(row: Row) -> ObservedJob:

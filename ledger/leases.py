@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from domain.gpr import Phase
 from domain.hardware import Gpu
 from domain.identifiers import lease_token_key, token_key
-from ledger import events
+from ledger import disks, events
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class OpenLease:
     namespace: str = ""
     cpu_millis: int = 0
     memory_mib: int = 0
+    disk_id: str | None = None
 
     @property
     def token(self) -> str:
@@ -67,15 +68,25 @@ class LeftBehind:
 
 
 async def grant(connection: Connection, gpr_id: UUID, cluster: str, gpus: Sequence[Gpu], now: datetime) -> int | None:
-    """Give these GPUs to a queued Gpr; the lease's fence, or None if it is queued no more."""
-    row = await connection.fetchrow(_SQL["grant"], gpr_id, cluster, now)
-    if row is None:
+    """Give these GPUs, and its disk, to a queued Gpr; the lease's fence.
+
+    None if it is queued no more, or its disk is not to be had on this cluster now.
+    """
+    wish = await connection.fetchrow(_SQL["hold_queued"], gpr_id)
+    if wish is None:
         return None
+    disk_id: UUID | None = wish["disk_id"]
+    if disk_id is not None and not await disks.may_be_granted(connection, disk_id, cluster):
+        return None
+    row = await connection.fetchrow(_SQL["grant"], gpr_id, cluster, now)
+    assert row is not None
     fence: int = row["fence"]
     nodes, ordinals = [gpu.node for gpu in gpus], [gpu.ordinal for gpu in gpus]
     await connection.execute(_SQL["grant_gpu"], fence, cluster, nodes, ordinals)
     await connection.fetchval(_GPRS["to_provisioning"], gpr_id, fence, now)
-    detail = {"cluster": cluster, "gpus": [[gpu.node, gpu.ordinal] for gpu in gpus]}
+    detail: dict[str, object] = {"cluster": cluster, "gpus": [[gpu.node, gpu.ordinal] for gpu in gpus]}
+    if disk_id is not None:
+        detail["disk"] = str(disk_id)
     await events.record(
         connection, now, "granted", gpr_id=gpr_id, workspace_id=row["workspace_id"], fence=fence, detail=detail
     )
@@ -110,6 +121,7 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             namespace=row["namespace"],
             cpu_millis=row["cpu_millis"],
             memory_mib=row["memory_mib"],
+            disk_id=row["disk_id"],
         )
         for row in await connection.fetch(_SQL["open"], cluster)
     ]

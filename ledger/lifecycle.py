@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from domain.failures import InvalidRequest, NotFound, WrongPhase
-from domain.gpr import EndCause, Phase, phase_after
+from domain.gpr import EndCause, Phase, may_come_back, phase_after
+from domain.job import JobKind
 from domain.messages import RELEASE_SIGNAL, NodeGpus, Standing, kick_arbiter, tell_gpr
-from ledger import events, leases, outbox
+from ledger import disks, events, leases, outbox
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Row
 
 _SQL = load("gprs")
+_BOXES = load("boxes")
 
 NOTICE_MINUTES = (30, 15, 5)
 """Before the end of a lease, when it is long enough for the notice to be news."""
@@ -53,18 +55,21 @@ async def standing(connection: Connection, gpr_id: UUID) -> Standing:
         next_notice_at=row["next_notice_at"],
         end_cause=row["end_cause"] or "",
         exclusive=row["exclusive"],
-        is_job=row["is_job"],
+        is_job=row["kind"] is not None,
+        is_box=row["kind"] == JobKind.BOX,
+        disk_id=row["disk_id"],
     )
 
 
 async def activate(connection: Connection, gpr_id: UUID, fence: int, now: datetime) -> Standing:
     """Tokens and access are there: the lease's time begins to run, and its notices are set."""
-    await _locked(connection, gpr_id)
+    row = await _locked(connection, gpr_id)
     moved = await connection.fetchrow(_SQL["to_active"], gpr_id, fence, now)
     if moved is not None:
         end_at = moved["end_at"]
         if end_at is not None:
-            await _set_notices(connection, gpr_id, now, end_at)
+            await _set_notices(connection, gpr_id, now, end_at, row["grace_seconds"])
+        await disks.used(connection, fence, now)
         detail = {"end_at": end_at.isoformat() if end_at else None}
         await events.record(connection, now, "activated", gpr_id=gpr_id, fence=fence, detail=detail)
         await outbox.put(connection, kick_arbiter())
@@ -83,7 +88,7 @@ async def begin_release(  # noqa: PLR0913 - who ended it and why are one thought
 ) -> Standing:
     """End it, in whatever phase it is: a queued one is cancelled, one that holds GPUs is torn down; else nothing.
 
-    But one that is torn down because its provisioning failed, and is cancelled then, does not come back into the queue.
+    But one that is torn down and would be queued again, and is cancelled then, does not come back.
     """
     row = await _locked(connection, gpr_id)
     phase = Phase(row["phase"])
@@ -95,7 +100,7 @@ async def begin_release(  # noqa: PLR0913 - who ended it and why are one thought
         await connection.execute(_SQL["withdraw_notices"], gpr_id, now)
         detail = {"cause": cause, "failure": failure}
         await events.record(connection, now, "releasing", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)
-    elif cause is EndCause.CANCELLED and row["end_cause"] == EndCause.PROVISIONING_FAILED and phase is Phase.RELEASING:
+    elif cause is EndCause.CANCELLED and may_come_back(phase, row["end_cause"] or ""):
         await connection.execute(_SQL["withdraw"], gpr_id, cause)
         detail = {"cause": cause}
         await events.record(connection, now, "withdrawn", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)
@@ -136,15 +141,15 @@ async def finish_release(
 ) -> tuple[Standing, list[int]]:
     """Everything was seen to be free (but for `stuck_nodes`, which keep their GPUs): close the lease, come to rest.
 
-    Also the ids of the messages to deliver after the commit.
+    Its disk is copied then. Also the ids of the messages to deliver after the commit.
     """
     row = await _locked(connection, gpr_id)
     if Phase(row["phase"]) is not Phase.RELEASING or row["fence"] != fence:
         return await standing(connection, gpr_id), []
     await leases.release(connection, fence, stuck_nodes, now)
     await _come_to_rest(connection, gpr_id, row, now, stuck_nodes)
-    kick = await outbox.put(connection, kick_arbiter())
-    return await standing(connection, gpr_id), [kick]
+    messages = [*await disks.let_go(connection, gpr_id, fence, now), kick_arbiter()]
+    return await standing(connection, gpr_id), await outbox.put_all(connection, messages)
 
 
 async def deliver_notices(connection: Connection, gpr_id: UUID, now: datetime) -> Standing:
@@ -180,9 +185,20 @@ async def move_end(connection: Connection, gpr_id: UUID, end_at: datetime, now: 
         raise InvalidRequest("the new end of a lease must lie in the future; release it instead")
     await connection.execute(_SQL["set_end"], gpr_id, end_at)
     await connection.execute(_SQL["withdraw_notices"], gpr_id, now)
-    await _set_notices(connection, gpr_id, now, end_at)
+    await _set_notices(connection, gpr_id, now, end_at, row["grace_seconds"])
     detail = {"end_at": end_at.isoformat()}
     await events.record(connection, now, "extended", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)
+    return await standing(connection, gpr_id)
+
+
+async def lengthen(connection: Connection, gpr_id: UUID, seconds: int, now: datetime, actor: str) -> Standing:
+    """Have a lease that is being provisioned last longer: its end is not known yet."""
+    row = await _locked(connection, gpr_id)
+    if Phase(row["phase"]) is not Phase.PROVISIONING or row["duration_seconds"] is None:
+        raise WrongPhase(f"there is no duration to lengthen, and the Gpr is {row['phase']}", phase=row["phase"])
+    await connection.execute(_SQL["lengthen"], gpr_id, seconds)
+    detail = {"seconds": seconds}
+    await events.record(connection, now, "lengthened", gpr_id=gpr_id, fence=row["fence"], actor=actor, detail=detail)
     return await standing(connection, gpr_id)
 
 
@@ -193,12 +209,23 @@ async def _locked(connection: Connection, gpr_id: UUID) -> Row:
     return row
 
 
-async def _set_notices(connection: Connection, gpr_id: UUID, now: datetime, end_at: datetime) -> None:
+async def _set_notices(
+    connection: Connection, gpr_id: UUID, now: datetime, end_at: datetime, grace_seconds: int
+) -> None:
+    """People are told of the end that they are shown; where a grace follows it, also when it has come."""
+    shown_end = end_at - timedelta(seconds=grace_seconds)
     for minutes in NOTICE_MINUTES:
-        due_at = end_at - timedelta(minutes=minutes)
+        due_at = shown_end - timedelta(minutes=minutes)
         if due_at > now:
-            message = f"the lease ends in {minutes} minutes, at {end_at:%Y-%m-%d %H:%M:%S} UTC"
+            message = f"the lease ends in {minutes} minutes, at {_spoken(shown_end)}"
             await connection.execute(_SQL["add_notice"], gpr_id, f"ends_in_{minutes}_minutes", due_at, message)
+    if grace_seconds and shown_end > now:
+        message = f"the time is up: everything here ends in {grace_seconds} seconds, at {_spoken(end_at)}"
+        await connection.execute(_SQL["add_notice"], gpr_id, "time_is_up", shown_end, message)
+
+
+def _spoken(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _come_to_rest(
@@ -207,10 +234,13 @@ async def _come_to_rest(
     history = await connection.fetchrow(_SQL["failure_history"], gpr_id)
     assert history is not None
     requeue = history["requeue_on_failure"] and history["retries"] < RETRIES_MAX
-    after = phase_after(EndCause(history["end_cause"]), was_active=history["active_at"] is not None, requeue=requeue)
+    cause = EndCause(history["end_cause"])
+    after = phase_after(cause, was_active=history["active_at"] is not None, requeue=requeue)
     if after is Phase.QUEUED:
-        not_before = now + timedelta(seconds=RETRY_BACKOFF_SECONDS[history["retries"]])
-        await connection.execute(_SQL["requeue"], gpr_id, not_before)
+        failures = int(cause is EndCause.PROVISIONING_FAILED)
+        not_before = now + timedelta(seconds=RETRY_BACKOFF_SECONDS[history["retries"]]) if failures else None
+        await connection.execute(_SQL["requeue"], gpr_id, not_before, failures)
+        await connection.execute(_BOXES["tell_anew"], gpr_id)
     else:
         await connection.execute(_SQL["to_rest"], gpr_id, after, now)
     detail = {"phase": after, "stuck_nodes": list(stuck_nodes)}

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from domain.failures import AlreadyExists, InUse, NotFound
+from domain.disk import RETENTION
+from domain.failures import AlreadyExists, InUse, NotFound, WrongPhase
 from domain.gpr import EndCause
 from domain.identifiers import tenant_label
 from domain.identity import Role
 from domain.messages import delete_workspace, kick_arbiter, start_workspace
 from domain.workspace import Tenancy, Workspace, WorkspacePhase, WorkspaceRequest
-from ledger import events, gprs, lifecycle, outbox
+from ledger import disks, events, gprs, lifecycle, outbox
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -66,10 +67,16 @@ async def visible(connection: Connection, principal_id: UUID | None, *, limit: i
     return [_workspace(row) for row in await connection.fetch(statement, principal_id, after, limit)]
 
 
+async def hold(connection: Connection, workspace_id: UUID) -> None:
+    """Keep it from being deleted until the transaction ends. WrongPhase if it is being deleted."""
+    if await connection.fetchval(_SQL["hold"], workspace_id) is None:
+        raise WrongPhase("the workspace is being deleted")
+
+
 async def begin_delete(connection: Connection, workspace_id: UUID, now: datetime, actor: str) -> list[int]:
     """Mark it as going and cancel what it has queued; the ids of the messages to deliver after the commit.
 
-    Raises InUse while one of its Gprs holds GPUs. Repeating it changes nothing.
+    Raises InUse while one of its Gprs holds GPUs, and while it has disks. Repeating it changes nothing.
     """
     phase = await _locked_phase(connection, workspace_id)
     if phase not in {WorkspacePhase.CREATING, WorkspacePhase.READY}:
@@ -82,6 +89,13 @@ async def begin_delete(connection: Connection, workspace_id: UUID, now: datetime
     holding = await gprs.holding_in_workspace(connection, workspace_id)
     if holding:
         raise InUse(f"the workspace has {holding} active Gpr(s); release them first", active=holding)
+    kept = await disks.kept_in_workspace(connection, workspace_id)
+    if kept:
+        raise InUse(
+            f"the workspace has {kept} disk(s): a disk goes for good {RETENTION.days} days after it is deleted, and the "
+            f"workspace can be deleted when all have gone",
+            disks=kept,
+        )
     await connection.execute(_SQL["set_phase"], workspace_id, WorkspacePhase.DELETING, "", now)
     await events.record(connection, now, "workspace_deleting", workspace_id=workspace_id, actor=actor)
     return [*messages, await outbox.put(connection, delete_workspace(str(workspace_id)))]

@@ -48,6 +48,16 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """When a claim that is not queued would start if it alone came to the queue."""
+
+    starts_at: datetime | None
+    """None: nobody can know."""
+    reason: Reason | None
+    """Why not now; None: it could start now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Every claim of the queue is in exactly one of the two, strongest first."""
 
@@ -87,6 +97,26 @@ def outcome_of(snapshot: Snapshot, gpr_id: str) -> Grant | Forecast:
     raise KeyError(gpr_id)
 
 
+def openings(snapshot: Snapshot, wishes: Iterable[Claim]) -> dict[str, Opening]:
+    """What `outcome_of` would say of each wish if it were queued alone, by its id: the queue is settled once for all.
+
+    A wish reserves nothing, so none is in another's way.
+    """
+    world = World(snapshot)
+    obstacles = Obstacles(world)
+    behind = {wish.gpr_id: wish for wish in wishes}
+    found: dict[str, Opening] = {}
+    for claim in in_order([*snapshot.queue, *behind.values()]):
+        outcome = earliest_window(world, claim) or obstacles.of(claim)
+        if claim.gpr_id in behind:
+            found[claim.gpr_id] = _opening(world, claim, outcome)
+            if len(found) == len(behind):
+                break
+        elif isinstance(outcome, Window):
+            world.reserve(claim, outcome)
+    return found
+
+
 def _settle(world: World, claims: Iterable[Claim]) -> Iterator[tuple[Claim, Window | Reason]]:
     """Each claim with the window it now holds, or with the reason why it cannot have one."""
     obstacles = Obstacles(world)
@@ -114,6 +144,13 @@ def _starts_now(outcome: Window | Reason) -> TypeGuard[Window]:
 def _grant(claim: Claim, window: Window) -> Grant:
     gpus = (gpu for node in window.nodes for gpu in node.pick_now(claim.gpus_per_node))
     return Grant(claim.gpr_id, window.cluster, tuple(gpus))
+
+
+def _opening(world: World, claim: Claim, outcome: Window | Reason) -> Opening:
+    if isinstance(outcome, Reason):
+        return Opening(None, outcome)
+    reason = None if _starts_now(outcome) else waiting(world, claim, outcome)
+    return Opening(world.axis.instant(outcome.start), reason)
 
 
 def _forecast(world: World, claim: Claim, outcome: Window | Reason, position: int) -> Forecast:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from cryptography.fernet import Fernet
 
 from cli.stack.nodes import GpuNode
 from cli.stack.testing import running_cluster, running_postgres, running_temporal
@@ -15,11 +16,14 @@ from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
 from ledger.connection import Ledger
 from ledger.migrate import migrate
+from ledger.sealing import KEYRING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from cli.stack.testing import Cluster, Postgres, Temporal
+
+KEYRING.use(Fernet.generate_key().decode())
 
 CLUSTER_NODES = [
     GpuNode("t4-a", gpus=1),

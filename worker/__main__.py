@@ -14,6 +14,7 @@ from domain.failures import BerthFailure
 from ledger.access import ensure_administrator
 from ledger.connection import Ledger
 from ledger.migrate import migrate
+from ledger.sealing import KEYRING
 from worker.observability import configure_logging
 from worker.processes import run_cluster, run_core, run_node, run_relay
 from worker.settings import WorkerSettings
@@ -28,6 +29,7 @@ def main() -> int:
     settings = WorkerSettings()
     configure_logging(settings.berth_log_format)
     try:
+        KEYRING.use(settings.berth_secrets_keys)
         asyncio.run(_process(arguments, settings))
     except BerthFailure as failure:
         print(f"worker: {failure}", file=sys.stderr)  # noqa: T201 - for whoever started it by hand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.bookkeeping import LedgerBookkeeping
+from activities.boxes import ClusterBoxes
 from activities.devices import NvmlDevices
+from activities.disks import ClusterDisks, LedgerDisks
+from activities.github_keys import GithubKeys
 from activities.jobs import ClusterJobs
 from activities.provisioning import ClusterProvisioning
 from activities.reconciling import RealClusterReconciling, RealLedgerReconciling
@@ -19,6 +23,8 @@ from activities.tenancy import ClusterTenancy
 from domain.identifiers import CORE_TASK_QUEUE, cluster_task_queue, node_task_queue
 from worker.interceptors import EveryActivity
 from workflows.arbiter import ArbiterWorkflow
+from workflows.box import BoxWorkflow
+from workflows.disk_operation import DiskOperationWorkflow
 from workflows.gpr import GprWorkflow
 from workflows.job import JobWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
@@ -38,6 +44,8 @@ if TYPE_CHECKING:
 WORKFLOWS: list[type] = [
     GprWorkflow,
     JobWorkflow,
+    BoxWorkflow,
+    DiskOperationWorkflow,
     WorkspaceWorkflow,
     ArbiterWorkflow,
     ReconcileLedgerWorkflow,
@@ -54,6 +62,18 @@ STICKY_SECONDS = timedelta(seconds=5)
 """How long a killed worker's workflows wait for it before another one takes them."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """How the steps on a cluster go about it."""
+
+    teardown_patience_seconds: float = 90
+    """How long pods may take to go before their node counts as stuck."""
+    disk_patience_seconds: float = 5
+    """How long a step on a disk looks before it is tried again."""
+    storage_class: str = ""
+    """Of disks' volumes; empty: the cluster's default one."""
+
+
 def workflow_runner() -> SandboxedWorkflowRunner:
     """The sandbox that all workflows run in, in production, in tests and on replay."""
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
@@ -66,16 +86,21 @@ def core_worker(
     courier: Courier,
     temporal: TemporalDoor,
     *,
+    github_url: str,
     interceptors: Sequence[Interceptor] = (),
 ) -> Worker:
     """Workflows and the steps in the ledger."""
-    bookkeeping = LedgerBookkeeping(ledger, courier)
-    reconciling = RealLedgerReconciling(ledger, courier, temporal)
+    parts = (
+        LedgerBookkeeping(ledger, courier),
+        LedgerDisks(ledger, courier),
+        GithubKeys(ledger, github_url),
+        RealLedgerReconciling(ledger, courier, temporal),
+    )
     return Worker(
         client,
         task_queue=CORE_TASK_QUEUE,
         workflows=WORKFLOWS,
-        activities=[*steps_of(bookkeeping), *steps_of(reconciling)],
+        activities=[step for part in parts for step in steps_of(part)],
         workflow_runner=workflow_runner(),
         interceptors=[*interceptors, EveryActivity()],
         max_concurrent_workflow_tasks=100,
@@ -93,15 +118,22 @@ def cluster_worker(
     ledger: Ledger,
     courier: Courier,
     *,
-    patience_seconds: float,
+    options: ClusterOptions,
     interceptors: Sequence[Interceptor] = (),
 ) -> Worker:
     """The steps that need one cluster."""
     parts = (
         ClusterProvisioning(cluster),
-        ClusterTeardown(cluster, patience_seconds=patience_seconds),
+        ClusterTeardown(cluster, patience_seconds=options.teardown_patience_seconds),
         ClusterTenancy(cluster),
-        ClusterJobs(cluster, ledger, courier),
+        ClusterJobs(cluster, ledger, courier, patience_seconds=options.teardown_patience_seconds),
+        ClusterBoxes(cluster, ledger),
+        ClusterDisks(
+            cluster,
+            ledger,
+            storage_class=options.storage_class,
+            patience_seconds=options.disk_patience_seconds,
+        ),
         RealClusterReconciling(cluster, ledger, courier),
     )
     return Worker(

@@ -22,7 +22,7 @@ from ledger import inventory
 from ledger.connection import Ledger
 from worker.lookouts import JobLookout, NodeLookout
 from worker.observability import READY_SECONDS_MAX, Watchpost
-from worker.parts import cluster_worker, core_worker, node_worker
+from worker.parts import ClusterOptions, cluster_worker, core_worker, node_worker
 from worker.patience import patiently
 from worker.relay import Relay
 from worker.schedules import ensure_cluster_schedule, ensure_ledger_schedule, ensure_search_attributes
@@ -65,7 +65,9 @@ async def run_core(settings: WorkerSettings) -> None:
         client = await patiently(doors.temporal.client)
         await patiently(lambda: ensure_search_attributes(client))
         await patiently(lambda: ensure_ledger_schedule(client))
-        await _until_stopped(core_worker(client, doors.ledger, doors.courier, doors.temporal).run())
+        url = settings.berth_github_url
+        worker = core_worker(client, doors.ledger, doors.courier, doors.temporal, github_url=url)
+        await _until_stopped(worker.run())
 
 
 async def run_cluster(settings: WorkerSettings, cluster: str) -> None:
@@ -80,7 +82,10 @@ async def run_cluster(settings: WorkerSettings, cluster: str) -> None:
             connection,
             doors.ledger,
             doors.courier,
-            patience_seconds=settings.berth_teardown_patience_seconds,
+            options=ClusterOptions(
+                teardown_patience_seconds=settings.berth_teardown_patience_seconds,
+                storage_class=settings.berth_storage_class,
+            ),
         )
         reconciling = RealClusterReconciling(connection, doors.ledger, doors.courier)
         jobs = JobLookout(connection, ClusterJobs(connection, doors.ledger, doors.courier))

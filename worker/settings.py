@@ -28,6 +28,15 @@ class WorkerSettings(BaseSettings):
     berth_teardown_patience_seconds: float = Field(
         default=90, description="how long pods may take to go before their node counts as stuck"
     )
+    berth_github_url: str = Field(
+        default="https://github.com",
+        pattern=r"^(https://\w|http://(127\.0\.0\.1|localhost)(:|/|$))[^\s?#@]*$",
+        description="where people's public keys are: this, /NAME.keys behind it",
+    )
+    berth_secrets_keys: str = Field(
+        default="", repr=False, description="keys that open sealed variables of jobs, comma-joined; the first one seals"
+    )
+    berth_storage_class: str = Field(default="", description="of disks' volumes; empty: each cluster's default one")
     berth_node_name: str = Field(default="", description="node agents: the node that this process runs on")
 
     @property

@@ -13,7 +13,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from domain.identifiers import CORE_TASK_QUEUE, cluster_task_queue, node_task_queue
 
-GIVE_UP_ON = ["cluster_refused", "namespace_not_ours", "node_unfit", "invalid_request", "fence_lost"]
+GIVE_UP_ON = ["cluster_refused", "namespace_not_ours", "node_unfit", "invalid_request", "fence_lost", "data_missing"]
 """Codes of failures that another try does not mend. Only steps that can be given up on look at them."""
 
 _HEARTBEAT = timedelta(seconds=8)
@@ -34,7 +34,21 @@ _CLUSTER_BOUNDED = RetryPolicy(
     maximum_interval=timedelta(seconds=10),
     non_retryable_error_types=GIVE_UP_ON,
 )
+_DISK_PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=0.5),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=10),
+    non_retryable_error_types=["data_missing"],
+)
+_COPY_BOUNDED = RetryPolicy(
+    initial_interval=timedelta(seconds=0.5),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=10),
+    non_retryable_error_types=[*GIVE_UP_ON, "not_found", "already_exists"],
+)
 _FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
+
+_ONCE = RetryPolicy(maximum_attempts=1)
 
 URGENT = Priority(priority_key=1)
 USUAL = Priority(priority_key=3)
@@ -73,6 +87,21 @@ PROVISION = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=t
 TEAR_DOWN = Options(timedelta(seconds=30), _CLUSTER_PATIENT, URGENT)
 AWAIT_FREE = Options(timedelta(seconds=180), _CLUSTER_PATIENT, URGENT)
 KEEP_JOB = Options(timedelta(seconds=20), _FEW, schedule_to_close=timedelta(seconds=40))
+FETCH_KEYS = Options(
+    timedelta(seconds=15),
+    _FEW,
+    schedule_to_close=timedelta(seconds=30),
+    cancellation=ActivityCancellationType.TRY_CANCEL,
+)
+TELL_BOX = Options(timedelta(seconds=20), _FEW, schedule_to_close=timedelta(seconds=40))
+LIST_FILES = Options(timedelta(seconds=15), _ONCE, URGENT, schedule_to_close=timedelta(seconds=15))
+HANDLE_DISK = Options(timedelta(seconds=60), _DISK_PATIENT)
+"""Steps on a disk that go on until they are done. Each looks for a few seconds and fails with `not_ready_yet`: to wait as
+a retry takes no slot of its worker, which teardowns need."""
+COPY_DISK = Options(timedelta(seconds=60), _COPY_BOUNDED, schedule_to_close=timedelta(minutes=10))
+LABEL_DISK = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=timedelta(seconds=60))
+PRUNE_DISK = Options(timedelta(seconds=60), _CLUSTER_BOUNDED, BACKGROUND, schedule_to_close=timedelta(minutes=2))
+PURGE_DISK = Options(timedelta(seconds=60), _DISK_PATIENT, BACKGROUND)
 ASK_NODE = Options(timedelta(seconds=10), _FEW, URGENT, schedule_to_start=timedelta(seconds=20))
 MAKE_TENANCY = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=timedelta(seconds=60))
 UNMAKE_TENANCY = Options(timedelta(seconds=30), _CLUSTER_PATIENT)

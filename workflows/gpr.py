@@ -112,9 +112,9 @@ class GprWorkflow:
         try:
             await workflow.wait_condition(lambda: steps.done() or self._ended_early)
         except asyncio.CancelledError:
-            await _stopped(steps)
+            await stopped(steps)
             raise
-        failure = await _stopped(steps)
+        failure = await stopped(steps)
         if self._ended_early:
             return
         if failure is not None:
@@ -156,17 +156,20 @@ class GprWorkflow:
     async def _hold(self) -> None:
         held = self._now
         if held.end_at is None:
-            await workflow.wait_condition(lambda: self._now.version != held.version)
+            await workflow.wait_condition(lambda: self._has_news(held))
             return
         wake_at = min(held.end_at, held.next_notice_at or held.end_at)
         try:
             await workflow.wait_condition(
-                lambda: self._now.version != held.version,
+                lambda: self._has_news(held),
                 timeout=max(wake_at - workflow.now(), timedelta()),
                 timeout_summary=f"lease ends {visibility.clock(held.end_at)}",
             )
         except TimeoutError:
             await self._wake(held.end_at)
+
+    def _has_news(self, held: Standing) -> bool:
+        return self._now.version != held.version
 
     async def _wake(self, end_at: datetime) -> None:
         at = GprAt(self._gpr_id, workflow.now())
@@ -235,7 +238,7 @@ class GprWorkflow:
         )
 
 
-async def _stopped(steps: asyncio.Task[None]) -> BaseException | None:
+async def stopped(steps: asyncio.Task[None]) -> BaseException | None:
     """Cancel the steps unless they are done, and wait until they have really ended; how they failed, if they did."""
     steps.cancel()
     try:

@@ -330,6 +330,26 @@ class DiskOutcome:
     error: str = ""
     updated: int = 0
     errors: list[str] = field(default_factory=list)
+    note: str = ""
+    """What its people may want to know though it went well."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """How the copying of a volume ended: a copy that is ready, why there is none, or a note why none was made."""
+
+    is_ready: bool = False
+    failure: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CopyGivenUp:
+    """A copy that is not waited for any longer, and why."""
+
+    step: DiskStep
+    why: str
+    now: datetime
 
 
 @dataclass(frozen=True)
@@ -353,6 +373,11 @@ class DiskBookkeeping(ABC):
     async def settle_disk_operation(self, outcome: DiskOutcome) -> DiskStep:
         """Write how it ended, and begin the next operation of its disk."""
 
+    @activity.defn(name="begin_purge")
+    @abstractmethod
+    async def begin_purge(self, at: DiskStepAt) -> bool:
+        """Whether a deleted disk goes for good now; from then on it cannot be had back."""
+
     @activity.defn(name="disk_purged")
     @abstractmethod
     async def disk_purged(self, at: DiskStepAt) -> None:
@@ -369,18 +394,23 @@ class Disks(ABC):
 
     @activity.defn(name="await_volume_free")
     @abstractmethod
-    async def await_volume_free(self, step: DiskStep) -> list[str]:
-        """Wait until no pod uses the volume; the pods that still do when patience ends."""
+    async def await_volume_free(self, step: DiskStep) -> None:
+        """Wait until no pod uses the volume; fails with `not_ready_yet`, to be tried again, while one does."""
 
     @activity.defn(name="take_snapshot")
     @abstractmethod
-    async def take_snapshot(self, at: DiskStepAt) -> str:
-        """Copy the volume and wait until the copy is ready; why there is none, or nothing."""
+    async def take_snapshot(self, at: DiskStepAt) -> Copied:
+        """Copy the volume, or see that the copy is ready; fails with `not_ready_yet`, to be tried again, while it is not."""
+
+    @activity.defn(name="drop_snapshot")
+    @abstractmethod
+    async def drop_snapshot(self, given_up: CopyGivenUp) -> Copied:
+        """Take a copy back that was not ready in time; or say that it is ready after all."""
 
     @activity.defn(name="delete_volume")
     @abstractmethod
-    async def delete_volume(self, step: DiskStep) -> None:
-        """Let the volume go whose copy is ready."""
+    async def delete_volume(self, at: DiskStepAt) -> None:
+        """Let the volume go whose copy is ready; fails with `data_missing` rather than let the only copy go."""
 
     @activity.defn(name="label_disk")
     @abstractmethod
@@ -398,12 +428,20 @@ class Disks(ABC):
         """Let all snapshots go, then the volume, and wait until they have gone."""
 
 
+@dataclass(frozen=True)
+class BoxTelling:
+    """A box is to be told what the ledger holds, which is this or newer."""
+
+    standing: Standing
+    now: datetime
+
+
 class Boxes(ABC):
     """Who may enter a box and what runs in it, on its cluster's own task queue."""
 
     @activity.defn(name="tell_box")
     @abstractmethod
-    async def tell_box(self, standing: Standing) -> None:
+    async def tell_box(self, telling: BoxTelling) -> None:
         """Write all that the box is to know into its Secret, and let it look."""
 
     @activity.defn(name="list_files")

@@ -23,6 +23,10 @@ BEARER_MAX = 8192
 """Characters of a bearer; ours are far shorter."""
 
 
+class NoCredential(Unauthenticated):
+    """The request carries no bearer credential."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What turns a bearer into a caller."""
@@ -50,7 +54,9 @@ class Credentials:
         return caller
 
     async def _caller_of(self, bearer: str | None) -> Caller:
-        if not bearer or len(bearer) > BEARER_MAX or not bearer.isascii():
+        if not bearer:
+            raise NoCredential
+        if len(bearer) > BEARER_MAX or not bearer.isascii():
             raise Unauthenticated
         if "." in bearer:
             return await self.keys.by_id(await self.tokens.key_id_of(bearer))

@@ -47,6 +47,10 @@ class Rates:
         """Count a request with bad credentials from this address. Raises TooManyRequests."""
         await self._take(self._bad_per_address, "bad", address, "bad credentials from this address")
 
+    async def take_login(self, address: str) -> None:
+        """Count an attempt to log in from this address: each one makes us ask somebody else. Raises TooManyRequests."""
+        await self._take(self._bad_per_address, "login", address, "attempts to log in from this address")
+
     async def _take(self, limit: RateLimitItem | None, kind: str, whose: str, what: str) -> None:
         if limit is None or await self._limiter.hit(limit, kind, whose):
             return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
@@ -11,10 +12,10 @@ from structlog.contextvars import bind_contextvars
 
 from api.operations.permission import gpr_for, require_administrator, visible_workspace_ids, workspace_for
 from domain.failures import InvalidRequest, WrongPhase
-from domain.gpr import EndCause, Gpr, GprRequest, Phase
+from domain.gpr import EndCause, Gpr, GprRequest, Phase, may_come_back
 from domain.identifiers import GPR_NAME_LENGTH_MAX, checked_name
 from domain.permissions import Action
-from ledger import gprs, lifecycle, pools, prices, reading
+from ledger import gprs, lifecycle, pools, prices, reading, suspension
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -152,6 +153,16 @@ async def release(call: Call, reference: str) -> Gpr:
     return changed
 
 
+async def suspend(call: Call, reference: str) -> Gpr:
+    """Take back its GPUs, if it has any, and let it wait until it is resumed. WrongPhase for what is over."""
+    return await _moved(call, reference, suspension.suspend)
+
+
+async def resume(call: Call, reference: str) -> Gpr:
+    """Let it wait for GPUs again, at the place in the queue that it had. WrongPhase for what is over."""
+    return await _moved(call, reference, suspension.resume)
+
+
 async def events(call: Call, reference: str, *, limit: int, after: int) -> list[Event]:
     """What was decided about it, oldest first."""
     async with call.backends.ledger.reading() as connection:
@@ -229,9 +240,8 @@ async def _held(connection: Connection, call: Call, reference: str) -> Gpr:
 
 
 def _may_still_start(gpr: Gpr) -> bool:
-    """Also one that is torn down because its provisioning failed: it would come back into the queue."""
-    fails = gpr.phase is Phase.RELEASING and gpr.end_cause == EndCause.PROVISIONING_FAILED
-    return fails or gpr.phase in _NOT_YET
+    """Also one that is torn down and would come back into the queue."""
+    return gpr.phase in _NOT_YET or may_come_back(gpr.phase, gpr.end_cause)
 
 
 async def _release_early(connection: Connection, call: Call, gpr: Gpr) -> list[int]:
@@ -240,9 +250,20 @@ async def _release_early(connection: Connection, call: Call, gpr: Gpr) -> list[i
     if gpr.phase is Phase.RELEASING and gpr.end_cause == EndCause.EARLY_RELEASE:
         return []
     # a lease that ends for another reason is over for its owner; one that never ran is still to come
-    over = gpr.phase is Phase.RELEASING and gpr.active_at is not None
+    over = gpr.phase is Phase.RELEASING and gpr.active_at is not None and not _may_still_start(gpr)
     phase = Phase.RELEASED if over else gpr.phase
     raise WrongPhase(f"the GPR is {gpr.phase}: only an active one can be released early", phase=phase)
+
+
+async def _moved(
+    call: Call, reference: str, move: Callable[[Connection, UUID, datetime, str], Awaitable[list[int]]]
+) -> Gpr:
+    async with call.backends.ledger.transaction() as connection:
+        gpr = await _held(connection, call, reference)
+        messages = await move(connection, gpr.id, call.now, call.actor)
+        changed = await _found_again(connection, call, gpr)
+    call.deliver(messages)
+    return changed
 
 
 async def _end(connection: Connection, call: Call, gpr: Gpr, cause: EndCause) -> list[int]:

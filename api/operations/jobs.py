@@ -13,11 +13,12 @@ from api.operations.estimates import planned
 from api.operations.gprs import Submission, checked_request
 from api.operations.permission import visible_workspace_ids, workspace_for, workspace_of_namespace
 from domain.failures import InvalidRequest, NotFound, Unavailable
-from domain.gpr import EndCause, GprRequest, Phase, PlannedStart
+from domain.gpr import EndCause, GprRequest, Phase, PlannedStart, may_come_back
 from domain.job import Job, JobEvent, JobKind, JobSpec
 from domain.permissions import Action
 from ledger import jobs, lifecycle, reading
 from ledger.jobs import JobQuery as JobQuery  # noqa: PLC0414 - what dialects ask with
+from ledger.sealing import KEYRING
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -112,8 +113,9 @@ async def end(call: Call, word: str, namespace: str | None = None, *, force: boo
         await workspace_for(connection, call, job.gpr.workspace, Action.CHANGE)
         if force:
             await jobs.force(connection, job_id)
-        cause = EndCause.CANCELLED if phase in {Phase.QUEUED, Phase.PROVISIONING} else EndCause.EARLY_RELEASE
-        live = phase in {Phase.QUEUED, Phase.PROVISIONING, Phase.ACTIVE}
+        is_to_start = phase in {Phase.QUEUED, Phase.PROVISIONING} or may_come_back(phase, job.gpr.end_cause)
+        cause = EndCause.CANCELLED if is_to_start else EndCause.EARLY_RELEASE
+        live = is_to_start or phase is Phase.ACTIVE
         messages = (await lifecycle.end_for_user(connection, job_id, cause, call.now, call.actor))[1] if live else []
         ended = await jobs.find(connection, job_id)
     call.deliver(messages)
@@ -146,6 +148,8 @@ async def _lines(call: Call, job: Job, pod: str, lines: int) -> tuple[str, ...]:
 def _check(call: Call, spec: JobSpec) -> None:
     if spec.name[:1] not in NAME_BEGINS:
         raise InvalidRequest(f"the name of a job must begin with a letter, and {spec.name!r} does not")
+    if spec.environment:
+        KEYRING.require()
     allowed = call.backends.host_path_prefixes
     for path in spec.host_paths:
         if not any(path == prefix or path.startswith(f"{prefix.rstrip('/')}/") for prefix in allowed):

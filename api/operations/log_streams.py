@@ -28,7 +28,7 @@ READERS_MAX: Final = 2_000
 READERS_PER_KEY_MAX: Final = 128
 """So that one caller leaves room, and threads, for others."""
 LINGER_SECONDS: Final = 5.0
-LINES_PER_SECOND: Final = 15_000
+LINES_PER_SECOND: Final = 50_000
 """Told to all readers together: more would leave the event loop no time for anything else. Pods are read that much slower."""
 CLOSING_SECONDS_MAX: Final = 3.0
 

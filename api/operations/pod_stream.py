@@ -129,7 +129,8 @@ def told_of(lines: Iterable[LogLine], place: LogPlace) -> int:
 
 def place_after(place: LogPlace | None, lines: Iterable[LogLine]) -> LogPlace | None:
     """Where a reader is who was told these lines too."""
+    at, told = (place.at, place.told) if place else ("", 0)
     for line in lines:
         if line.at:
-            place = LogPlace(line.at, place.told + 1 if place and place.at == line.at else 1)
-    return place
+            at, told = line.at, told + 1 if line.at == at else 1
+    return LogPlace(at, told) if at else place

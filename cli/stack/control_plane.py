@@ -1,4 +1,4 @@
-"""The five processes of one development cluster as command lines: etcd, API server, controllers, scheduler, kwok.
+"""The processes of one development cluster as command lines: etcd, API server, controllers, scheduler, kwok, snapshots.
 
 Only says how each is run and when it is ready; `cluster` decides the order.
 """
@@ -24,7 +24,8 @@ API_SERVER = "kube-apiserver"
 CONTROLLERS = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KWOK = "kwok"
-COMPONENTS = (ETCD, API_SERVER, CONTROLLERS, SCHEDULER, KWOK)
+SNAPSHOTS = "snapshot-controller"
+COMPONENTS = (ETCD, API_SERVER, CONTROLLERS, SCHEDULER, KWOK, SNAPSHOTS)
 
 BINARIES = {ETCD: "server"}
 """Where the file is not called like the component: Go names a tool after its folder."""
@@ -33,6 +34,7 @@ STOP_SECONDS_MAX = 5.0
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only in a container, whose network is its own
 ETCD_BYTES_MAX = 2 * 1024**3
 NODE_LEASE_SECONDS = 40
+SNAPSHOT_RETRY_SECONDS_MAX = 10
 ENABLED_CONTROLLERS = (
     "clusterrole-aggregation-controller",
     "cronjob-controller",
@@ -71,6 +73,7 @@ class ClusterPorts:
     controllers: int
     scheduler: int
     kwok: int
+    snapshots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class ControlPlane:
     cluster: str
     folder: Path
     binaries: Path
+    snapshots: Path
+    """The folder of the snapshot-controller and of the kinds that it knows."""
     ports: ClusterPorts
     audit_log: Path
     durable: bool = True
@@ -109,10 +114,12 @@ class ControlPlane:
             CONTROLLERS: self._controllers,
             SCHEDULER: self._scheduler,
             KWOK: self._kwok,
+            SNAPSHOTS: self._snapshots,
         }[component]()
+        binaries = self.snapshots if component == SNAPSHOTS else self.binaries
         return Program(
             name=f"{self.cluster}.{component}",
-            argv=[str(self.binaries / BINARIES.get(component, component)), *argv],
+            argv=[str(binaries / BINARIES.get(component, component)), *argv],
             ready=ready,
             folder=self.folder,
             environment={"PATH": os.defpath, "HOME": str(self.folder)},
@@ -207,6 +214,18 @@ class ControlPlane:
             f"--tls-private-key-file={key}",
         ]
         return argv, _answers(f"https://{LOOPBACK}:{self.ports.kwok}", "/healthz", self.pki.authority)
+
+    def _snapshots(self) -> tuple[list[str], Callable[[], bool]]:
+        place = f"{LOOPBACK}:{self.ports.snapshots}"
+        argv = [
+            f"--kubeconfig={self.kubeconfig(SNAPSHOTS)}",
+            f"--http-endpoint={place}",
+            "--kube-api-qps=1000",
+            "--kube-api-burst=2000",
+            # what failed for a moment is tried again in a moment
+            f"--retry-interval-max={SNAPSHOT_RETRY_SECONDS_MAX}s",
+        ]
+        return argv, _answers(f"http://{place}", "/metrics")
 
     def _serving(self, port: int) -> list[str]:
         server, key = self.pki.server

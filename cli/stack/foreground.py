@@ -18,7 +18,9 @@ from cli.stack.control_plane import COMPONENTS, ClusterPorts, ControlPlane
 from cli.stack.failures import StackError, tail
 from cli.stack.roster import Roster
 
-PORTS = ClusterPorts(etcd=2379, etcd_peer=2380, api=6443, controllers=10257, scheduler=10259, kwok=10250)
+PORTS = ClusterPorts(
+    etcd=2379, etcd_peer=2380, api=6443, controllers=10257, scheduler=10259, kwok=10250, snapshots=8080
+)
 """Everyone knows these; a container has them to itself."""
 LOOK_SECONDS = 2.0
 
@@ -54,7 +56,8 @@ def _arguments() -> argparse.Namespace:
 def _cluster(name: str, folder: Path, host: str) -> Cluster:
     roster = Roster(folder)
     audit = roster.log(f"{name}.audit")
-    plane = ControlPlane(name, folder / name, toolchain.binaries(), PORTS, audit, host=host)
+    binaries, snapshots = toolchain.binaries(), toolchain.SNAPSHOTS.place
+    plane = ControlPlane(name, folder / name, binaries, snapshots, PORTS, audit, host=host)
     return Cluster(plane, roster, nodes.fleet(name))
 
 

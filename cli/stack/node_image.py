@@ -1,4 +1,4 @@
-"""Container images without a registry: one layer, made of files of this machine, as an OCI archive.
+"""Container images without a registry: one layer, as an OCI archive.
 
 Only writes the archive; the node imports it.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEDIA = "application/vnd.oci.image"
+Blob = io.BufferedReader | io.BytesIO
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PATH = "PATH=/bin"
 
@@ -37,26 +38,34 @@ class Image:
 
 def write(image: Image, file: Path) -> None:
     """Write the image as an archive that containerd can import."""
-    layer = _layer(image)
+    layer = file.with_suffix(".layer")
+    layer.write_bytes(_layer(image))
+    pack(image.name, layer, {"Entrypoint": list(image.entrypoint), "Env": [PATH]}, file)
+    layer.unlink()
+
+
+def pack(name: str, layer: Path, run: Mapping[str, Any], file: Path) -> None:
+    """Write an image of one layer, a tar of all its files, as such an archive; `run` says how it is run, as OCI does."""
     system = {"architecture": ARCHITECTURES.get(platform.machine(), platform.machine()), "os": "linux"}
-    run = {"Entrypoint": list(image.entrypoint), "Env": [PATH]}
-    root = {"type": "layers", "diff_ids": [_digest(layer)]}
-    configuration = json.dumps({**system, "config": run, "rootfs": root}).encode()
-    manifest = _document("manifest", config=_entry("config", configuration), layers=[_entry("layer", layer)])
-    names = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name.rpartition(":")[2]}
-    listed = {**_entry("manifest", manifest), "platform": system, "annotations": names}
-    blobs = {f"blobs/{_digest(blob).replace(':', '/')}": blob for blob in (layer, configuration, manifest)}
-    content = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": _document("index", manifests=[listed])}
-    with tarfile.open(file, "w") as archive:
-        for path, blob in {**content, **blobs}.items():
-            _add(archive, path, blob)
+    with layer.open("rb") as content, tarfile.open(file, "w") as archive:
+        packed = _entry("layer", content)
+        root = {"type": "layers", "diff_ids": [packed["digest"]]}
+        configuration = io.BytesIO(json.dumps({**system, "config": run, "rootfs": root}).encode())
+        configured = _entry("config", configuration)
+        manifest = _document("manifest", config=configured, layers=[packed])
+        names = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+        listed = {**_entry("manifest", manifest), "platform": system, "annotations": names}
+        _add(archive, "oci-layout", io.BytesIO(b'{"imageLayoutVersion": "1.0.0"}'))
+        _add(archive, "index.json", _document("index", manifests=[listed]))
+        for entry, blob in ((packed, content), (configured, configuration), (listed, manifest)):
+            _add(archive, f"blobs/{entry['digest'].replace(':', '/')}", blob)
 
 
 def _layer(image: Image) -> bytes:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as layer:
         for path, program in image.programs.items():
-            _add(layer, path, program.read_bytes(), mode=0o755)
+            _add(layer, path, io.BytesIO(program.read_bytes()), mode=0o755)
         for path, target in image.links.items():
             link = tarfile.TarInfo(path)
             link.type, link.linkname, link.mode = tarfile.SYMTYPE, target, 0o777
@@ -64,20 +73,22 @@ def _layer(image: Image) -> bytes:
     return content.getvalue()
 
 
-def _add(archive: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -> None:
+def _add(archive: tarfile.TarFile, path: str, content: Blob, mode: int = 0o644) -> None:
     entry = tarfile.TarInfo(path)
-    entry.size, entry.mode = len(content), mode
-    archive.addfile(entry, io.BytesIO(content))
+    entry.size, entry.mode = content.seek(0, io.SEEK_END), mode
+    content.seek(0)
+    archive.addfile(entry, content)
 
 
-def _document(kind: str, **content: Any) -> bytes:
-    return json.dumps({"schemaVersion": 2, "mediaType": f"{MEDIA}.{kind}.v1+json", **content}).encode()
+def _document(kind: str, **content: Any) -> Blob:
+    return io.BytesIO(json.dumps({"schemaVersion": 2, "mediaType": f"{MEDIA}.{kind}.v1+json", **content}).encode())
 
 
-def _entry(kind: str, blob: bytes) -> dict[str, Any]:
+def _entry(kind: str, blob: Blob) -> dict[str, Any]:
     media = f"{MEDIA}.layer.v1.tar" if kind == "layer" else f"{MEDIA}.{kind}.v1+json"
-    return {"mediaType": media, "digest": _digest(blob), "size": len(blob)}
+    return {"mediaType": media, "digest": _digest(blob), "size": blob.seek(0, io.SEEK_END)}
 
 
-def _digest(blob: bytes) -> str:
-    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+def _digest(blob: Blob) -> str:
+    blob.seek(0)
+    return f"sha256:{hashlib.file_digest(blob, 'sha256').hexdigest()}"

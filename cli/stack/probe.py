@@ -47,14 +47,20 @@ class Endpoint:
             return False
 
     def request(
-        self, method: str, path: str, body: object = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        form: str = "application/json",
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Answer:
-        """One request on a connection of its own; StackError when there is no answer."""
+        """One request on a connection of its own; StackError when there is no answer. Bytes are sent as they are."""
         connection = self._connect(timeout_seconds)
         try:
             headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, headers | {"Content-Type": "application/json"})
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+            connection.request(method, path, data, headers | {"Content-Type": form})
             response = connection.getresponse()
             return Answer(response.status, response.read())
         except (OSError, http.client.HTTPException) as error:

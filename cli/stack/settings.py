@@ -1,6 +1,6 @@
 """What a stack remembers about itself: its ports, chosen once, and the parts it was attached to.
 
-One JSON file, private to the user, because a database's URL holds a password.
+One JSON file, private to the user: a database's URL holds a password, and the key to the ledger's secrets is here.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FILE = "stack.json"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+SECRETS_KEY_BYTES = 32
 UNLISTED_PORT = 26_400
 """Where ports that nobody needs to know are looked for."""
 
@@ -42,10 +44,18 @@ class Settings:
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
     attached: Attachments = field(default_factory=Attachments)
+    secrets_keys: str = ""
+    """Made once: with it the ledger's secrets are sealed, and without it they are lost."""
+
+    def ensure_secrets_key(self) -> None:
+        """Make the key, unless there is one."""
+        if not self.secrets_keys:
+            self.secrets_keys = urlsafe_b64encode(os.urandom(SECRETS_KEY_BYTES)).decode()
+            self.save()
 
     def save(self) -> None:
         """Write the file anew, whole or not at all."""
-        content = {"ports": self.ports, "attached": asdict(self.attached)}
+        content = {"ports": self.ports, "attached": asdict(self.attached), "secrets_keys": self.secrets_keys}
         fresh = self.folder / f".{FILE}.{os.getpid()}"
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(content, indent=2))
@@ -81,7 +91,7 @@ def load(folder: Path) -> Settings:
         content = json.loads((folder / FILE).read_text())
     except FileNotFoundError:
         return Settings(folder)
-    return Settings(folder, content["ports"], Attachments(**content["attached"]))
+    return Settings(folder, content["ports"], Attachments(**content["attached"]), content.get("secrets_keys", ""))
 
 
 def exists(folder: Path) -> bool:

@@ -62,6 +62,7 @@ class Stack:
         folders.make_enterable(self.folder)
         with self._alone(report):
             self._attach(attach or Attachments(), report)
+            self._settings.ensure_secrets_key()
             groups = [group for group in self._assembly.own_groups if only is None or group in only]
             self._claim_ports(groups, report)
             self._start_stores_and_clusters(groups, report)
@@ -160,8 +161,13 @@ class Stack:
         _together(lambda group: self._stop_group(group, report), sorted(unneeded))
 
     def _claim_ports(self, groups: Sequence[str], report: Report) -> None:
-        """What runs keeps its ports; what does not may have lost one to somebody else meanwhile."""
-        wanted = [each for group in groups if not self._runs(group) for each in self._assembly.purposes(group)]
+        """What runs keeps its ports; what does not may have lost one to somebody else meanwhile, or is new."""
+        wanted = [
+            purpose
+            for group in groups
+            for purpose in self._assembly.purposes(group)
+            if purpose not in self._settings.ports or not self._runs(group)
+        ]
         for purpose in self._settings.claim(wanted):
             port = self._settings.ports[purpose]
             report(Event(purpose, Moment.NOTE, f"its port is taken by somebody else; it moved to {port}"))

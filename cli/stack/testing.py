@@ -6,6 +6,7 @@ Each is a context manager on free ports and a folder of its own, so any number r
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cli.stack import toolchain
@@ -56,11 +57,11 @@ def running_temporal() -> Iterator[Temporal]:
 @contextmanager
 def running_cluster(nodes: Sequence[GpuNode] = (A_NODE,), name: str = "worker-1") -> Iterator[Cluster]:
     """A real control plane with simulated GPU nodes."""
-    binaries = toolchain.binaries()
+    binaries, snapshots = toolchain.binaries(), toolchain.SNAPSHOTS.place
     with guarded() as roster:
-        ports = ClusterPorts(*free_anywhere(6))
+        ports = ClusterPorts(*free_anywhere(len(fields(ClusterPorts))))
         audit = roster.log(f"{name}.audit")
-        plane = ControlPlane(name, roster.folder / name, binaries, ports, audit, durable=False)
+        plane = ControlPlane(name, roster.folder / name, binaries, snapshots, ports, audit, durable=False)
         cluster = Cluster(plane, roster, nodes)
         cluster.start()
         yield cluster

@@ -11,16 +11,19 @@ create table disk (
     cluster       text not null default '',           -- where its data is; empty: nowhere yet
     namespace     text not null default '',           -- there
     volume        text not null default '',           -- its claim there, while the data is in one
+    volume_seen   boolean not null default false,     -- that claim was there once: if it is not now, data is lost
     volumes_made  integer not null default 0,         -- claims so far: the next one's name has the next number
     restore_from  uuid,                               -- of disk_snapshot: what the next volume is made from; null: empty
     content       text not null default '',           -- a listing of its files, taken at the end of its last box
     created_at    timestamptz not null,
     last_used_at  timestamptz,
     deleted_at    timestamptz,
-    purge_at      timestamptz                         -- when a deleted one goes for good
+    purge_at      timestamptz,                        -- when a deleted one goes for good
+    purge_begun_at timestamptz                        -- from then on it cannot be had back
 );
 create unique index disk_name_in_use on disk (workspace_id, name) where phase = 'ready';
 create index disk_by_workspace on disk (workspace_id, sequence desc) where phase <> 'purged';
+create index disk_deleted on disk (sequence) where phase = 'deleted';
 
 create table disk_snapshot (
     id         uuid primary key,
@@ -65,15 +68,23 @@ alter table lease add column disk_id uuid references disk;
 create unique index one_lease_per_disk on lease (disk_id) where released_at is null;
 
 alter table job drop constraint job_kind_check;
+create index job_by_name on job (name);
+create index job_by_pod on job using gin (pods jsonb_path_ops);
 alter table job add check (kind in ('training', 'inference', 'notebook', 'compute', 'box'));
 
 create table box (
     gpr_id         uuid primary key references gpr,
+    owner_id       uuid not null references principal,
     github_user    text not null default '',          -- its owner's; empty: keys were given
     jupyter_wanted boolean not null default false,
     jupyter_token  text not null default '',          -- empty until it is first wanted
-    told_version   integer not null default 0         -- of its Gpr, when the box last heard who may enter and what to run
+    told_version   integer not null default 0,        -- of its Gpr, when the box last heard who may enter and what to run
+    extended_hours integer not null default 0,        -- in all
+    request_hash   bytea not null default '',         -- of what was asked for: a repeat of it is answered, anything else refused
+    message_id     bigint not null default 0          -- of the outbox, which told of it first: a repeat is told the same
 );
+
+create index box_by_owner on box (owner_id);
 
 create table box_person (                             -- who may enter a box
     gpr_id       uuid not null references box,
@@ -81,6 +92,7 @@ create table box_person (                             -- who may enter a box
     is_owner     boolean not null,
     keys         text[] not null default '{}',        -- one line each, of authorized_keys
     fetched_at   timestamptz,
+    version      integer not null default 0,          -- of its Gpr, since when the keys are what they are
     told_at      timestamptz,                         -- their keys are in the box
     failure      text not null default '',            -- why there are no keys
     requested_at timestamptz not null,

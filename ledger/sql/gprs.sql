@@ -2,20 +2,21 @@
 -- shares the workspace's row: a deletion that comes at the same moment is either before it, and refuses it, or after it
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, shape, instance_type, memory_gib,
                  clusters, duration_seconds, priority, exclusive, requeue_on_failure, options, phase, submitted_at,
-                 pool, spread, namespace, cpu_millis, memory_mib)
-select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17, $18, $19, $20, $21, $22
+                 pool, spread, namespace, cpu_millis, memory_mib, disk_id, grace_seconds)
+select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17, $18, $19, $20, $21, $22, $23, $24
 from workspace where id = $3 and phase in ('creating', 'ready') for share
 returning id;
 
 -- name: lock
 -- every decision about a Gpr holds its row, so that release, expiry, grant and change of priority have one order
-select phase, fence, version, end_at, end_cause, active_at, workspace_id from gpr where id = $1 for no key update;
+select phase, fence, version, end_at, end_cause, active_at, workspace_id, grace_seconds, duration_seconds, suspended_at
+from gpr where id = $1 for no key update;
 
 -- name: standing
 -- what the lifecycle needs: the row, its workspace, and where its open lease is
 select g.id, g.version, g.phase, w.name as workspace, w.tenant, g.name, g.priority, g.fence, g.end_at, g.end_cause,
-       g.exclusive, exists(select from job j where j.gpr_id = g.id) as is_job,
-       coalesce(l.cluster, '') as cluster,
+       g.exclusive, (select j.kind from job j where j.gpr_id = g.id) as kind,
+       coalesce(l.cluster, '') as cluster, coalesce(l.disk_id::text, '') as disk_id,
        (select min(n.due_at) from notice n
          where n.gpr_id = g.id and n.delivered_at is null and n.withdrawn_at is null) as next_notice_at,
        coalesce((select array_agg(namespace order by namespace) from workspace_namespace s
@@ -30,6 +31,8 @@ from lease_gpu lg join node n on n.cluster = lg.cluster and n.name = lg.node
 where lg.fence = $1 group by lg.node order by lg.node;
 
 -- name: to_provisioning
+-- what was kept of a job's earlier pods is told until there are others
+with forgotten as (update job set logs = '{}', happenings = '[]' where gpr_id = $1)
 update gpr set phase = 'provisioning', fence = $2, starts_at = $3, position = null, reason_code = '', reason = '',
                version = version + 1
 where id = $1 and phase = 'queued' returning id;
@@ -45,30 +48,43 @@ update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes
 where id = $1 and phase in ('provisioning', 'active');
 
 -- name: withdraw
---- its provisioning has failed, and now it is not to come back
-update gpr set end_cause = $2, version = version + 1
-where id = $1 and phase = 'releasing' and end_cause = 'provisioning_failed';
+-- its provisioning has failed, or it was suspended, and now it is not to come back
+update gpr set end_cause = $2, suspended_at = null, version = version + 1
+where id = $1 and phase = 'releasing' and end_cause in ('provisioning_failed', 'suspended');
+
+-- name: suspend
+-- what is planned no more has no start and no place
+update gpr set suspended_at = $2, starts_at = null, position = null, planned_cluster = '', planned_nodes = '{}',
+               reason_code = $3, reason = $4, version = version + 1
+where id = $1;
+
+-- name: resume
+update gpr set suspended_at = null, reason_code = '', reason = '', version = version + 1 where id = $1;
 
 -- name: cancel_queued
 with rested as (update job set ended = true where gpr_id = $1 and exists(select from gpr where id = $1 and phase = 'queued'))
-update gpr set phase = 'cancelled', end_cause = $2, finished_at = $3, starts_at = null, position = null,
+update gpr set phase = 'cancelled', end_cause = $2, finished_at = $3, starts_at = null, position = null, suspended_at = null,
                reason_code = '', reason = '', version = version + 1
 where id = $1 and phase = 'queued';
 
 -- name: to_rest
 with rested as (update job set ended = true where gpr_id = $1)
-update gpr set phase = $2, finished_at = $3, fence = null, version = version + 1
+update gpr set phase = $2, finished_at = $3, fence = null, suspended_at = null, version = version + 1
 where id = $1 and phase = 'releasing';
 
 -- name: requeue
 -- keeps its place: sequence and priority stay; of a job's pods of that try nothing is true any more
 with forgotten as (update job set state = '', reason = '', message = '', ready = 0, pods = '[]' where gpr_id = $1)
 update gpr set phase = 'queued', fence = null, active_at = null, end_at = null, stopped_at = null, end_cause = '', starts_at = null,
-               retries = retries + 1, not_before = $2, version = version + 1
+               retries = retries + $3, not_before = $2, version = version + 1
 where id = $1 and phase = 'releasing';
 
 -- name: set_end
 update gpr set end_at = $2, version = version + 1 where id = $1 and phase = 'active';
+
+-- name: lengthen
+-- its time has not begun yet
+update gpr set duration_seconds = duration_seconds + $2, version = version + 1 where id = $1 and phase = 'provisioning';
 
 -- name: set_priority
 update gpr set priority = $2, version = version + 1 where id = $1 and phase = 'queued';
@@ -118,5 +134,5 @@ select id from gpr where workspace_id = $1 and phase = 'queued' order by sequenc
 
 -- name: unfinished
 -- every Gpr whose lifecycle must run somewhere
-select id::text, exists(select from job j where j.gpr_id = g.id) as is_job
+select id::text, (select j.kind from job j where j.gpr_id = g.id) as kind
 from gpr g where phase in ('queued', 'provisioning', 'active', 'releasing');

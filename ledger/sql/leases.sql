@@ -1,7 +1,10 @@
+-- name: hold_queued
+-- a cancellation, or a suspension, at the same moment is either before the grant, and wins, or after it
+select disk_id from gpr where id = $1 and phase = 'queued' and suspended_at is null for no key update;
+
 -- name: grant
--- locks the Gpr: a cancellation at the same moment is either before the grant, and wins, or after it
-insert into lease (gpr_id, workspace_id, cluster, exclusive, granted_at)
-select id, workspace_id, $2, exclusive, $3 from gpr where id = $1 and phase = 'queued' for no key update
+insert into lease (gpr_id, workspace_id, cluster, exclusive, disk_id, granted_at)
+select id, workspace_id, $2, exclusive, disk_id, $3 from gpr where id = $1
 returning fence, workspace_id;
 
 -- name: grant_gpu
@@ -18,7 +21,7 @@ update lease_gpu set released_at = $2 where fence = $1 and released_at is null a
 -- with the expected end: an active lease's own; otherwise what it will be if provisioning or teardown ends soon
 select l.fence, l.gpr_id::text as gpr_id, g.name as gpr_name, l.workspace_id::text as workspace, l.exclusive, l.cluster,
        g.phase, g.end_at, g.duration_seconds, w.tenant, w.name as workspace_name, g.active_at,
-       g.namespace, g.cpu_millis, g.memory_mib,
+       g.namespace, g.cpu_millis, g.memory_mib, l.disk_id::text as disk_id,
        array(select namespace from workspace_namespace s
               where s.workspace_id = l.workspace_id and s.cluster = l.cluster order by namespace) as namespaces
 from lease l join gpr g on g.id = l.gpr_id join workspace w on w.id = l.workspace_id

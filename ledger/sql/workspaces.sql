@@ -13,6 +13,10 @@ on conflict (workspace_id, principal_id) do update set role = excluded.role;
 -- not `for update`: leases refer to the row, and their foreign keys must not wait for this
 select phase, name from workspace where id = $1 for no key update;
 
+-- name: hold
+-- who means to write several things of a workspace locks it first: its deletion locks it before anything in it
+select id from workspace where id = $1 and phase in ('creating', 'ready') for share;
+
 -- name: set_phase
 update workspace set phase = $2, failure = $3,
        ended_at = case when $2 in ('deleted', 'failed') then $4::timestamptz end

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from api.app import build_app
+from api.auth.login_doors import LoginDoors, LoginRules
 from api.backends import Backends
 from api.operations.log_streams import PodAddress, as_lines
 from api.operations.pod_stream import told_of
@@ -414,12 +415,27 @@ def a_gpr_body(workspace: str, **changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(database_url: str, *, ready_seconds: float = 2.0, clock: Clock | None = None) -> AsyncIterator[TheApi]:
+async def opened(
+    database_url: str,
+    *,
+    ready_seconds: float = 2.0,
+    clock: Clock | None = None,
+    logins: LoginRules | None = None,
+) -> AsyncIterator[TheApi]:
     ledger, clock = Ledger(database_url), clock or Clock()
     courier, issuer, nodes = RecordingCourier(ledger, clock), RecordingIssuer(), RecordingNodes()
     logs = RecordedLogs()
+    doors = LoginDoors(logins or LoginRules(), clock)
     backends = Backends(
-        ledger, courier, issuer, clock, ready_seconds, nodes=nodes, logs=logs, host_path_prefixes=("/data",)
+        ledger,
+        courier,
+        issuer,
+        clock,
+        ready_seconds,
+        nodes=nodes,
+        logs=logs,
+        host_path_prefixes=("/data",),
+        logins=doors,
     )
     app = build_app(backends)
     transport = httpx.ASGITransport(app)
@@ -427,5 +443,6 @@ async def opened(database_url: str, *, ready_seconds: float = 2.0, clock: Clock 
         async with httpx.AsyncClient(transport=transport, base_url="http://berth") as client:
             yield TheApi(ledger, courier, issuer, clock, app, client, nodes, logs)
     finally:
+        await doors.close()
         await asyncio.gather(*courier.tasks)
         await ledger.close()

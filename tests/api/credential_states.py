@@ -74,6 +74,17 @@ async def revoked_key_of(api: TheApi, who: Someone) -> Someone:
     return other
 
 
+async def login_key_of(api: TheApi, who: Someone, end: timedelta) -> access.NewKey:
+    """A key as a login hands out, which ends so much later than now."""
+    now = api.clock()
+    key = access.NewKey(
+        uuid4(), access.new_key_text(), who.principal, "login", valid_until=now + end, login_at=now - timedelta(hours=2)
+    )
+    async with api.ledger.transaction() as connection:
+        await access.add_key(connection, key, now)
+    return key
+
+
 async def _key(_api: TheApi, who: Someone, _signers: Signers) -> str:
     return who.key
 
@@ -84,6 +95,25 @@ async def _revoked_key(api: TheApi, who: Someone, _signers: Signers) -> str:
 
 async def _expired_key(api: TheApi, who: Someone, _signers: Signers) -> str:
     return (await key_of(api, who, api.clock() - timedelta(seconds=1))).key
+
+
+async def _rotated_key(api: TheApi, who: Someone, _signers: Signers) -> str:
+    answer = await api.call("POST", "/v1/keys/rotate", who)
+    assert answer.status_code == 200, answer.text
+    key: str = answer.json()["api_key"]
+    return key
+
+
+def _login_key(end: timedelta) -> Callable[[TheApi, Someone, Signers], Awaitable[str]]:
+    async def made(api: TheApi, who: Someone, _signers: Signers) -> str:
+        return (await login_key_of(api, who, end)).text
+
+    return made
+
+
+async def _token_of_an_expired_login(api: TheApi, who: Someone, signers: Signers) -> str:
+    key = await login_key_of(api, who, timedelta(seconds=-1))
+    return token_of(api, who, signers.current, key=str(key.id))
 
 
 async def _token_of_a_revoked_key(api: TheApi, who: Someone, signers: Signers) -> str:
@@ -129,6 +159,8 @@ def _altered(change: Callable[[str], str]) -> Callable[[TheApi, Someone, Signers
 
 COUNTS: Final = {
     "key": _key,
+    "key of a login": _login_key(timedelta(hours=1)),
+    "rotated key": _rotated_key,
     "token": _signed_by("current"),
     "token of the signing key before": _signed_by("previous"),
     "token from the clock of another process, a little ahead": _issued(2),
@@ -137,6 +169,8 @@ COUNTS: Final = {
 COUNTS_FOR_NOTHING: Final = {
     "revoked key": _revoked_key,
     "expired key": _expired_key,
+    "key of a login that is too long ago": _login_key(timedelta(seconds=-1)),
+    "token of a login that is too long ago": _token_of_an_expired_login,
     "token of a revoked key": _token_of_a_revoked_key,
     "token of an expired key": _token_of_an_expired_key,
     "expired token": _issued(-tokens.TOKEN_SECONDS - 60),

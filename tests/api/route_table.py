@@ -60,6 +60,8 @@ NATIVE_ROUTES = (
     Asked("GET", "/berth/v1/gprs/{gpr}"),
     Asked("PATCH", "/berth/v1/gprs/{gpr}", {"priority": 102}),
     Asked("POST", "/berth/v1/gprs/{gpr}/release"),
+    Asked("POST", "/berth/v1/jobs/{gpr}/suspend"),
+    Asked("POST", "/berth/v1/jobs/{gpr}/resume"),
     Asked("GET", "/berth/v1/gprs/{gpr}/events"),
     Asked("GET", "/berth/v1/gprs/{gpr}/notices"),
     Asked("POST", "/berth/v1/workspaces", {"name": "{new}", "clusters": ["worker-1"], "namespaces": ["{new}"]}),
@@ -127,7 +129,31 @@ GPUCTL_ROUTES = (
     Asked("GET", "/api/v1/namespaces/{namespaceName}"),
     Asked("DELETE", "/api/v1/namespaces/{namespaceName}"),
 )
-ROUTES = EGS_ROUTES + NATIVE_ROUTES + GPUCTL_ROUTES
+GPUDEV_ROUTES = (
+    Asked("POST", "/v1/jobs/submit", {"disk_name": "{new}", "env_vars": {"GPU_TYPE": "cpu-x86"}}),
+    Asked("GET", "/v1/jobs", query={"status": "queued,preparing"}),
+    Asked("GET", "/v1/jobs/{job_id}"),
+    Asked("POST", "/v1/jobs/{job_id}/cancel"),
+    Asked("POST", "/v1/jobs/{job_id}/extend", {"extension_hours": 1}),
+    Asked("POST", "/v1/jobs/{job_id}/jupyter/enable"),
+    Asked("POST", "/v1/jobs/{job_id}/jupyter/disable"),
+    Asked("POST", "/v1/jobs/{job_id}/users", {"github_username": "ada"}),
+    Asked("GET", "/v1/gpu/availability"),
+    Asked("GET", "/v1/cluster/status"),
+    Asked("POST", "/v1/disks", {"disk_name": "{new}", "size_gb": 10}),
+    Asked("GET", "/v1/disks"),
+    Asked("GET", "/v1/disks/{disk_name}"),
+    Asked("DELETE", "/v1/disks/{disk_name}"),
+    Asked("POST", "/v1/disks/{disk_name}/undelete"),
+    Asked("POST", "/v1/disks/{disk_name}/rename", {"new_name": "{new}"}),
+    Asked("POST", "/v1/disks/{disk_name}/resize", {"size_gb": 20}),
+    Asked("POST", "/v1/disks/{disk_name}/clone", {"new_name": "{new}"}),
+    Asked("GET", "/v1/disks/{disk_name}/content"),
+    Asked("GET", "/v1/disks/{disk_name}/operations"),
+    Asked("GET", "/v1/disks/{disk_name}/operations/{operation_id}"),
+    Asked("POST", "/v1/keys/rotate"),
+)
+ROUTES = EGS_ROUTES + NATIVE_ROUTES + GPUCTL_ROUTES + GPUDEV_ROUTES
 
 
 def served() -> set[tuple[str, str]]:

@@ -17,6 +17,7 @@ from api.app import DIALECTS
 from domain.gpr import Phase
 from tests.api.api_kit import opened
 from tests.api.contract_exclusions import EXCLUSIONS, as_settings
+from tests.api.gpudev_kit import a_box_and_a_disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -95,6 +96,9 @@ async def schemathesis(folder: Path, document: str, me: Someone) -> tuple[int, s
             "BERTH_CONTRACT_KEY": me.key,
             "BERTH_CONTRACT_KEY_ID": str(me.key_id),
             "PYTHONPATH": str(ROOT),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(
+                ROOT / ".hypothesis"
+            ),  # its tables of characters take ten seconds to make
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -118,6 +122,17 @@ async def words_of(api: TheApi, me: Someone) -> dict[str, list[str]]:
         "pools": [await api.pool("worker-1-t4-1"), await api.pool()],
         "namespaces": namespaces,
         "jobs": [await api.job(me, namespace) for namespace in namespaces],
+        **await words_of_boxes(api, me),
+    }
+
+
+async def words_of_boxes(api: TheApi, me: Someone) -> dict[str, list[str]]:
+    """Ids of boxes, names of disks and ids of what was done with them."""
+    found = [await a_box_and_a_disk(api, me, deleted=deleted) for deleted in (False, False, True)]
+    return {
+        "boxes": [one["job_id"] for one in found],
+        "disks": [one["disk_name"] for one in found],
+        "operations": [one["operation_id"] for one in found],
     }
 
 

@@ -94,6 +94,7 @@ async def test_nothing_of_it_has_changed_anything(api: TheApi, stage: Stage) -> 
     view = (await api.call("GET", f"/berth/v1/gprs/{stage.words['gpr']}", owner)).json()
     assert (view["phase"], view["priority"]) == ("queued", 201)
     mine = (await api.call("GET", "/berth/v1/workspaces", owner)).json()["items"]
+    mine = [one for one in mine if not one["name"].startswith("dev-")]  # what counts has asked for boxes, too
     assert [(one["name"], one["phase"]) for one in mine] == [(stage.words["workspace"], "ready")]
 
 

@@ -228,7 +228,7 @@ async def test_without_the_ledger_everything_is_unavailable_for_now(api: TheApi,
     prefixes = (GPUCTL, EGS, NATIVE, OPEN)
     assert_in_shape(answer, 503, next(prefix for prefix in prefixes if path.startswith(prefix)))
     assert answer.headers["retry-after"] == "2"
-    assert (ready.status_code, health.status_code, health.json()["database"]) == (503, 200, "away")
+    assert (ready.status_code, health.status_code, health.json()["database"]) == (503, 200, "unhealthy")
 
 
 async def test_every_answer_carries_a_request_id(api: TheApi) -> None:

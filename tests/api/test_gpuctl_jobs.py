@@ -14,6 +14,7 @@ from domain.gpr import EndCause, Phase
 from domain.identity import Role
 from domain.job import JobEvent, JobState, ObservedJob, ObservedPod, status_of
 from ledger import jobs, lifecycle
+from ledger.sealing import KEYRING
 
 if TYPE_CHECKING:
     import httpx
@@ -307,11 +308,12 @@ async def test_the_ledger_filters_by_the_same_status_that_is_shown(api: TheApi) 
     owner = await api.someone()
     name = await made(api, owner, await api.workspace(owner))
     job_id = await id_of(api, name)
-    for phase, state in product(Phase, [None, *JobState]):
+    for phase, state, suspended in product(Phase, [None, *JobState], [False, True]):
         async with api.ledger.transaction() as connection:
-            await connection.execute("update gpr set phase = $2 where id = $1", job_id, phase)
+            since = api.clock() if suspended else None
+            await connection.execute("update gpr set phase = $2, suspended_at = $3 where id = $1", job_id, phase, since)
             await connection.execute("update job set state = $2 where gpr_id = $1", job_id, state or "")
-        shown = status_of(phase, state)
+        shown = status_of(phase, state, is_suspended=suspended)
         assert len(await items(api, owner, status=shown)) == 1, (phase, state, shown)
 
 
@@ -469,3 +471,17 @@ async def test_the_default_namespace_is_made_for_the_first_administrator_that_me
     assert (seen_too.status_code, seen_too.json()["name"]) == (200, "default")
     stranger = await submitted(api, await api.someone(), yaml_of("", namespace="default"))
     assert stranger.status_code == 404
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_process_without_a_key_for_secrets_says_so_and_stores_none(api: TheApi, *, dry_run: bool) -> None:
+    owner = await api.someone()
+    usual, workspace = KEYRING._fernet, await api.workspace(owner)
+    KEYRING.use("")
+    try:
+        refused = await submitted(api, owner, yaml_of(workspace), dryRun=dry_run)
+    finally:
+        KEYRING._fernet = usual
+    assert refused.status_code == 503
+    assert "BERTH_SECRETS_KEYS" in refused.json()["error"]
+    assert await items(api, owner) == []

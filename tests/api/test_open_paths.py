@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 async def test_the_index_serves_the_union_of_what_its_clients_read(api: TheApi) -> None:
     body = (await api.client.get("/")).json()
     assert body.keys() == {"service", "message", "version", "docs", "health", "auth", "endpoints"}
+    assert body["auth"]["aws_login"] == "/v1/auth/aws-login"
+    assert {"jobs", "disks", "gpu_availability", "cluster_status", "egs", "gpuctl", "native"} < body["endpoints"].keys()
 
 
 async def test_health_names_every_part_and_is_always_200(api: TheApi) -> None:
     answer = await api.client.get("/health")
     body = answer.json()
-    assert (answer.status_code, body["status"], body["database"], body["queue"]) == (200, "ok", "ok", "ok")
+    assert (answer.status_code, body["status"], body["database"], body["queue"]) == (
+        200,
+        "healthy",
+        "healthy",
+        "healthy",
+    )
     assert body["parts"].keys() == {"ledger", "temporal", "outbox", "clusters"}
     assert body["parts"]["clusters"]["worker-1"] == {"state": "ok", "detail": ""}
 
@@ -43,7 +50,7 @@ async def test_a_part_that_is_away_is_named_with_its_reason(database_url: str) -
         body = (await api.client.get("/health")).json()
         ready = await api.client.get("/readyz")
     parts = body["parts"]
-    assert (body["status"], body["queue"], ready.status_code) == ("degraded", "away", 200)
+    assert (body["status"], body["queue"], ready.status_code) == ("degraded", "unhealthy", 200)
     assert parts["temporal"]["detail"] == "Temporal at nowhere does not answer"
     assert parts["clusters"]["far"]["state"] == "away"
     assert parts["outbox"]["detail"].startswith("1 messages undelivered, the oldest for 6")
@@ -63,7 +70,7 @@ async def test_metrics_count_by_route_template_dialect_and_code(api: TheApi) -> 
     assert "gpr-00000000" not in text
 
 
-@pytest.mark.parametrize("page", ["/docs", "/docs/egs", "/docs/native"])
+@pytest.mark.parametrize("page", ["/docs", "/docs/egs", "/docs/gpudev", "/docs/native"])
 async def test_the_pages_take_everything_from_here(api: TheApi, page: str) -> None:
     html = (await api.client.get(page)).text
     links = re.findall(r"""(?:src|href)=["']([^"']+)["']""", html) + re.findall(r"url: '([^']+)'", html)

@@ -85,7 +85,7 @@ async def test_with_temporal_away_a_request_is_accepted_and_kept_in_the_outbox(d
             await asyncio.sleep(0.05)
         gpr = {"workspace": name, "name": "g", "duration": "5m"}
         assert (await client.post("/berth/v1/gprs", json=gpr)).status_code == 201
-        assert (await client.get("/health")).json()["queue"] == "away"
+        assert (await client.get("/health")).json()["queue"] == "unhealthy"
         process.send_signal(signal.SIGTERM)
         made = await making
         _, log = await process.communicate()

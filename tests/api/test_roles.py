@@ -9,7 +9,8 @@ import pytest
 
 from domain.gpr import Phase
 from domain.identity import Role
-from tests.api.route_table import ROUTES, Asked, filled
+from tests.api.gpudev_kit import a_box_and_a_disk
+from tests.api.route_table import GPUDEV_ROUTES, ROUTES, Asked, filled
 
 if TYPE_CHECKING:
     from tests.api.api_kit import Someone, TheApi
@@ -22,6 +23,11 @@ VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, ADMINISTRATOR = (
     "unconfined",
     "administrator",
 )
+
+SEE_BOX, CHANGE_BOX, SEE_DISK, CHANGE_DISK = "see box", "change box", "see disk", "change disk"
+"""Of the owner's, in the workspace of his own."""
+SEE_MINE, CHANGE_MINE = "see mine", "change mine"
+"""Of the caller's own: everybody has a workspace of their own, unless their key is for another one."""
 
 NEEDS = {
     "POST /api/v1/slice-workspace": UNCONFINED_OWNER,
@@ -44,6 +50,8 @@ NEEDS = {
     "GET /berth/v1/gprs/{gpr}": VIEW,
     "PATCH /berth/v1/gprs/{gpr}": EDIT,
     "POST /berth/v1/gprs/{gpr}/release": EDIT,
+    "POST /berth/v1/jobs/{gpr}/suspend": EDIT,
+    "POST /berth/v1/jobs/{gpr}/resume": EDIT,
     "GET /berth/v1/gprs/{gpr}/events": VIEW,
     "GET /berth/v1/gprs/{gpr}/notices": VIEW,
     "POST /berth/v1/workspaces": UNCONFINED_OWNER,
@@ -100,23 +108,50 @@ NEEDS = {
     "GET /api/v1/namespaces": ANYBODY,
     "GET /api/v1/namespaces/{namespaceName}": VIEW,
     "DELETE /api/v1/namespaces/{namespaceName}": OWN,
+    "POST /v1/jobs/submit": CHANGE_MINE,
+    "GET /v1/jobs": ANYBODY,
+    "GET /v1/jobs/{job_id}": SEE_BOX,
+    "POST /v1/jobs/{job_id}/cancel": CHANGE_BOX,
+    "POST /v1/jobs/{job_id}/extend": CHANGE_BOX,
+    "POST /v1/jobs/{job_id}/jupyter/enable": CHANGE_BOX,
+    "POST /v1/jobs/{job_id}/jupyter/disable": CHANGE_BOX,
+    "POST /v1/jobs/{job_id}/users": CHANGE_BOX,
+    "GET /v1/gpu/availability": ANYBODY,
+    "GET /v1/cluster/status": ANYBODY,
+    "POST /v1/disks": CHANGE_MINE,
+    "GET /v1/disks": SEE_MINE,
+    "GET /v1/disks/{disk_name}": SEE_DISK,
+    "DELETE /v1/disks/{disk_name}": CHANGE_DISK,
+    "POST /v1/disks/{disk_name}/undelete": CHANGE_DISK,
+    "POST /v1/disks/{disk_name}/rename": CHANGE_DISK,
+    "POST /v1/disks/{disk_name}/resize": CHANGE_DISK,
+    "POST /v1/disks/{disk_name}/clone": CHANGE_DISK,
+    "GET /v1/disks/{disk_name}/content": SEE_DISK,
+    "GET /v1/disks/{disk_name}/operations": SEE_DISK,
+    "GET /v1/disks/{disk_name}/operations/{operation_id}": SEE_DISK,
+    "POST /v1/keys/rotate": ANYBODY,
 }
 KEY_ROUTES = {"DELETE /api/v1/api-key", "DELETE /berth/v1/keys/00000000-0000-0000-0000-000000000001"}
 """Told apart by the key, not by a workspace: they have tests of their own."""
 
 EVERYTHING = {VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, ADMINISTRATOR}
+SEE, CHANGE = {SEE_BOX, SEE_DISK, SEE_MINE}, {CHANGE_BOX, CHANGE_DISK, CHANGE_MINE}
+MINE = {SEE_MINE, CHANGE_MINE}
 MAY = {
-    "administrator": EVERYTHING,
-    "owner": {VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER},
-    "editor": {VIEW, EDIT, ANYBODY, UNCONFINED_OWNER},
-    "viewer": {VIEW, ANYBODY, UNCONFINED_OWNER},
-    "owner's editor key": {VIEW, EDIT, ANYBODY},
-    "owner's viewer key": {VIEW, ANYBODY},
+    "administrator": {*EVERYTHING, SEE_BOX, CHANGE_BOX, *MINE},
+    "owner": {VIEW, EDIT, OWN, ANYBODY, UNCONFINED_OWNER, *SEE, *CHANGE},
+    "editor": {VIEW, EDIT, ANYBODY, UNCONFINED_OWNER, *MINE},
+    "viewer": {VIEW, ANYBODY, UNCONFINED_OWNER, *MINE},
+    "owner's editor key": {VIEW, EDIT, ANYBODY, *SEE, *CHANGE},
+    "owner's viewer key": {VIEW, ANYBODY, *SEE},
     "owner's key confined here": {VIEW, EDIT, OWN, ANYBODY},
     "owner's key confined elsewhere": {ANYBODY},
-    "another tenant": {ANYBODY, UNCONFINED_OWNER},
+    "another tenant": {ANYBODY, UNCONFINED_OWNER, *MINE},
     "administrator's viewer key": {ANYBODY},
 }
+SEES_NO_BOX = {"editor", "viewer", "owner's key confined here", "owner's key confined elsewhere"}
+SEES_NO_BOX |= {"another tenant", "administrator's viewer key"}
+SEES_NO_DISK = {"administrator", "editor", "viewer", "another tenant"}
 HIDDEN_FROM = {"another tenant", "owner's key confined elsewhere", "administrator's viewer key"}
 
 
@@ -161,6 +196,8 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
             names |= {"pool": await api.pool("worker-1-t4-39"), "namespace": await api.quota(f"{workspace}-ns")}
             names |= {"poolName": names["pool"], "namespaceName": names["namespace"]}
             names["jobId"] = await api.job(owner, names["namespace"])
+            if asked in GPUDEV_ROUTES:
+                names |= await a_box_and_a_disk(api, owner, deleted=asked.path.endswith("/undelete"))
             names |= {"nodeName": "worker-1-t4-39", "key": await api.label("worker-1-t4-39")}
             status = await status_of(api, asked, caller, **names)
             if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):
@@ -171,8 +208,11 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
 def acceptable(asked: Asked, who: str) -> set[int]:
     if NEEDS[str(asked)] in MAY[who]:
         return {200, 201, 202}
-    about_a_workspace = NEEDS[str(asked)] in {VIEW, EDIT, OWN}
-    return {404} if about_a_workspace and who in HIDDEN_FROM else {403}
+    need = NEEDS[str(asked)]
+    hidden = who in HIDDEN_FROM if need in {VIEW, EDIT, OWN} else False
+    hidden |= who in SEES_NO_BOX if need in {SEE_BOX, CHANGE_BOX} else False
+    hidden |= who in SEES_NO_DISK if need in {SEE_DISK, CHANGE_DISK} else False
+    return {404} if hidden else {403}
 
 
 def ends_the_workspace(asked: Asked) -> bool:

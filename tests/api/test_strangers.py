@@ -11,6 +11,7 @@ import pytest
 
 from api.app import DIALECTS
 from api.dialects.gpuctl.routes import GPUCTL
+from api.dialects.gpudev.routes import GPUDEV
 from tests.api.route_table import ROUTES, SOME_ID, Asked, filled, served
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ NO_CREDENTIALS = (
 )
 NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws", "pool": "p", "namespace": "ns"}
 NAMES |= {"poolName": "p", "namespaceName": "ns", "nodeName": "n", "key": "example.com/rack", "jobId": "j"}
+NAMES |= {"job_id": str(SOME_ID), "disk_name": "d", "operation_id": str(SOME_ID)}
 
 
 def test_the_route_table_names_every_route_that_needs_a_login() -> None:
@@ -108,7 +110,7 @@ async def test_a_token_whose_claims_were_changed_counts_for_nothing(api: TheApi)
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/health", "/readyz", "/metrics", "/docs", "/docs/egs", "/openapi.json", "/.well-known/jwks.json"]
+    "path", ["/", "/health", "/readyz", "/metrics", "/docs", "/docs/gpudev", "/openapi.json", "/.well-known/jwks.json"]
 )
 async def test_the_open_paths_need_no_login(api: TheApi, path: str) -> None:
     assert (await api.client.get(path)).status_code == 200
@@ -122,6 +124,9 @@ def assert_turned_away(answer: httpx.Response) -> None:
     if GPUCTL.claims(path):
         assert body.keys() == {"error"}
         assert isinstance(body["error"], str)
+    elif GPUDEV.claims(path):
+        assert body.keys() == {"detail"}
+        assert isinstance(body["detail"], str)
     elif path.startswith("/api/v1"):
         assert set(body) == ENVELOPE
         assert body["statusCode"] == 401

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from cli.stack.testing import Postgres
 
-GROWING = {"gpr", "lease", "lease_gpu", "event", "outbox", "notice", "idempotency", "workspace", "workspace_namespace"}
+GROWING = {
+    *("gpr", "lease", "lease_gpu", "event", "outbox", "notice", "idempotency", "workspace", "workspace_namespace"),
+    *("job", "box", "box_person", "disk", "disk_operation", "disk_snapshot"),
+}
 EXPLAINED = ("select", "insert", "update", "delete")
 
 READS_A_WHOLE_TABLE = {
@@ -39,11 +42,16 @@ insert into workspace (id, name, tenant, owner_id, clusters, phase, created_at)
 insert into workspace_namespace (workspace_id, cluster, namespace, released_at)
     select id, 'c1', name || '-ns', case when phase = 'deleted' then now() end from workspace;
 insert into membership (workspace_id, principal_id, role) select id, owner_id, 'owner' from workspace;
+insert into disk (id, workspace_id, owner_id, name, size_gb, phase, volumes_made, created_at, deleted_at, purge_at)
+    select md5('d' || i)::uuid, md5('w' || (10 * (1 + i % 500)))::uuid, md5('p' || (1 + i % 500))::uuid, 'd' || i, 100,
+           case when i % 10 = 0 then 'ready' when i % 100 = 1 then 'deleted' else 'purged' end, 1, now(), now(), now()
+    from generate_series(1, 10000) i;
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, duration_seconds, priority, exclusive,
-                 requeue_on_failure, phase, submitted_at)
+                 requeue_on_failure, phase, submitted_at, disk_id)
     select md5('g' || i)::uuid, 'gpr-' || i, md5('w' || (10 * (1 + i % 500)))::uuid, md5('p' || (1 + i % 500))::uuid, 'g' || i,
            1, 1, 600, i % 301, true, true,
-           case when i % 50 = 0 then 'queued' when i % 333 = 0 then 'active' else 'expired' end, now()
+           case when i % 50 = 0 then 'queued' when i % 333 = 0 then 'active' else 'expired' end, now(),
+           case when i % 5 = 0 then md5('d' || (10 * (1 + i % 1000)))::uuid end
     from generate_series(1, 100000) i;
 insert into lease (gpr_id, workspace_id, cluster, exclusive, granted_at, released_at)
     select id, workspace_id, 'c1', false, now(), case when phase = 'active' then null else now() end
@@ -56,6 +64,19 @@ insert into event (at, kind, gpr_id, workspace_id) select now(), 'granted', id, 
 insert into outbox (workflow_id, workflow_type, argument, delivered_at, created_at)
     select 'gpr/' || i, 'Gpr', 'x', now(), now() from generate_series(1, 200000) i;
 insert into notice (gpr_id, kind, due_at, message, delivered_at) select id, 'k', now(), 'm', now() from gpr;
+insert into job (gpr_id, workspace_id, namespace, name, kind, spec, state, ended)
+    select id, workspace_id, 'ns', name, 'box', '{}', 'running', phase = 'expired' from gpr where disk_id is not null;
+insert into box (gpr_id, owner_id) select j.gpr_id, g.submitted_by from job j join gpr g on g.id = j.gpr_id;
+insert into box_person (gpr_id, name, is_owner, fetched_at, requested_at)
+    select b.gpr_id, 'someone-' || (g.sequence % 500), true, now(), now() from box b join gpr g on g.id = b.gpr_id;
+insert into disk_snapshot (id, disk_id, cluster, namespace, name, phase, created_at, ready_at)
+    select md5(d.id::text || i)::uuid, d.id, 'c1', 'ns', 's' || i,
+           case when d.phase = 'ready' and i > 3 then 'ready' else 'gone' end, now(), now() from disk d, generate_series(1, 5) i;
+update disk set restore_from = md5(id::text || 5)::uuid where phase = 'ready';
+insert into disk_operation (id, disk_id, action, status, created_at, updated_at)
+    select md5('o' || s.id::text)::uuid, disk_id, 'snapshot', 'completed', now(), now() from disk_snapshot s;
+insert into disk_operation (id, disk_id, action, status, created_at, updated_at)
+    select gen_random_uuid(), id, 'rename', 'running', now(), now() from disk where phase = 'ready' and sequence % 200 = 0;
 insert into idempotency (principal_id, key, operation, request_hash, subject_id, created_at)
     select submitted_by, id::text, 'submit', 'x', id, now() from gpr;
 analyze;
@@ -66,7 +87,7 @@ analyze;
 async def large_ledger(postgres: Postgres, migrated_template: str) -> AsyncIterator[Ledger]:
     ledger = Ledger(postgres.create_database(template=migrated_template))
     async with ledger.transaction() as connection:
-        await connection.execute(FILL, timeout=120)
+        await connection.execute(FILL, timeout=300)
     yield ledger
     await ledger.close()
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from cli.stack.testing import running_cluster, running_postgres
 from clusters.connection import ClusterConnection
 from clusters.registration import install
-from domain.gpr import EndCause, Phase
+from domain.gpr import Phase
 from domain.identifiers import arbiter_workflow_id, reconcile_schedule_id, workspace_workflow_id
 from domain.workspace import WorkspacePhase
 from ledger import lifecycle as moves
@@ -27,6 +27,8 @@ from ledger.connection import Ledger
 from ledger.migrate import migrate
 from tests.builders import a_gpr, a_principal, a_workspace, now
 from tests.conftest import CLUSTER_NODES
+from tests.replay.box_scenarios import BOX_SCENARIOS
+from tests.replay.moments import Lifecycle, ended, settled
 from tests.workflows.conftest import time_skipping_environment
 from tests.workflows.disturbances import FOR_EVER, FailingStep
 from tests.workflows.stage import Stage
@@ -39,11 +41,9 @@ from workflows.workspace import WorkspaceWorkflow
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from temporalio.client import WorkflowHandle
 
 HISTORIES = Path(__file__).parent / "histories"
 ROOT = Path(__file__).parents[2]
-Lifecycle = Any
 
 
 async def gpr_expired(stage: Stage) -> Lifecycle:
@@ -188,6 +188,7 @@ SCENARIOS: dict[str, tuple[Callable[[Stage], Awaitable[Lifecycle]], FailingStep 
     "Job.open_in_the_lease": (job_open_in_the_lease, None),
     "Job.ended": (job_ended, None),
     "Job.open_in_teardown": (job_open_in_teardown, FailingStep("delete_job", times=FOR_EVER)),
+    **BOX_SCENARIOS,
     "Workspace.open": (workspace_open, None),
     "Workspace.deleted": (workspace_deleted, None),
     "Workspace.failed": (workspace_failed, FailingStep("apply_tenancy", times=FOR_EVER)),
@@ -215,12 +216,6 @@ async def active_job(stage: Stage) -> tuple[Any, Lifecycle]:
     return job_id, await settled(lifecycle)
 
 
-async def ended(stage: Stage, gpr_id: Any) -> Any:
-    async with stage.ledger.transaction() as connection:
-        standing, _ = await moves.end_for_user(connection, gpr_id, EndCause.EARLY_RELEASE, now(), "somebody")
-    return standing
-
-
 async def begun(stage: Stage) -> Lifecycle:
     owner = await a_principal(stage.ledger)
     workspace_id = await a_workspace(stage.ledger, owner=owner, ready=False)
@@ -235,14 +230,6 @@ async def made(stage: Stage) -> tuple[Any, Lifecycle]:
         while (await workspaces.find(connection, workspace_id)).phase is not WorkspacePhase.READY:
             await asyncio.sleep(0.05)
     return workspace_id, await settled(lifecycle)
-
-
-async def settled(lifecycle: WorkflowHandle[Any, Any]) -> Lifecycle:
-    """The lifecycle once its history has stopped growing for a moment."""
-    length = -1
-    while length != (length := len((await lifecycle.fetch_history()).events)):
-        await asyncio.sleep(0.7)
-    return lifecycle
 
 
 def without_machine(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.stack.control_plane import API_SERVER, COMPONENTS
+from cli.stack import storage
+from cli.stack.control_plane import API_SERVER, COMPONENTS, KWOK, SNAPSHOTS
 from cli.stack.nodes import GpuNode
 from cli.stack.testing import running_cluster
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from cli.stack.cluster import Cluster
 
 PODS = "/api/v1/namespaces/default/pods"
+CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
+SNAPSHOT_KINDS = "/apis/snapshot.storage.k8s.io/v1"
+COPIES = f"{SNAPSHOT_KINDS}/namespaces/default/volumesnapshots"
 AUDIT_LIMITS = ("--audit-log-maxsize", "--audit-log-maxbackup")
 
 
@@ -121,6 +125,64 @@ def test_a_killed_component_comes_back_and_pods_run_again(own_cluster: Cluster, 
     eventually(lambda: phase(own_cluster, f"after-{component}") == "Running", seconds=15)
 
 
+def a_claim(cluster: Cluster, name: str) -> None:
+    spec = {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "10Gi"}}}
+    assert cluster.api.request("POST", CLAIMS, {"metadata": {"name": name}, "spec": spec}).status == 201
+
+
+def a_copy(cluster: Cluster, name: str) -> None:
+    """Of the claim by the same name, with the class that counts where none is named."""
+    kind = {"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot"}
+    spec = {"source": {"persistentVolumeClaimName": name}}
+    assert cluster.api.request("POST", COPIES, {**kind, "metadata": {"name": name}, "spec": spec}).status == 201
+
+
+def is_bound(cluster: Cluster, name: str) -> bool:
+    return bool(cluster.api.request("GET", f"{CLAIMS}/{name}").json()["status"].get("phase") == "Bound")
+
+
+def is_copied(cluster: Cluster, name: str) -> bool:
+    return bool(cluster.api.request("GET", f"{COPIES}/{name}").json().get("status", {}).get("readyToUse"))
+
+
+def stored(cluster: Cluster) -> list[dict[str, Any]]:
+    """The volumes, and the contents of copies, that are behind claims and copies."""
+    paths = ("/api/v1/persistentvolumes", f"{SNAPSHOT_KINDS}/volumesnapshotcontents")
+    return [each for path in paths for each in cluster.api.request("GET", path).json()["items"]]
+
+
+def test_a_claim_is_bound_and_copied_by_default_classes_and_all_of_it_goes(own_cluster: Cluster) -> None:
+    a_claim(own_cluster, "plain")
+    eventually(lambda: is_bound(own_cluster, "plain"))
+    a_copy(own_cluster, "plain")
+    eventually(lambda: is_copied(own_cluster, "plain"))
+    for collection in (COPIES, CLAIMS):
+        own_cluster.api.request("DELETE", f"{collection}/plain")
+    eventually(lambda: not stored(own_cluster))
+
+
+@pytest.mark.parametrize("component", [KWOK, SNAPSHOTS])
+def test_a_copy_that_was_asked_for_while_a_part_was_away_is_made_once_it_is_back(
+    own_cluster: Cluster, component: str
+) -> None:
+    a_claim(own_cluster, component)
+    eventually(lambda: is_bound(own_cluster, component))
+    own_cluster.kill(component)
+    a_copy(own_cluster, component)
+    time.sleep(0.5)
+    assert not is_copied(own_cluster, component)
+    own_cluster.start_component(component)
+    eventually(lambda: is_copied(own_cluster, component), seconds=15)
+
+
+def test_starting_again_leaves_what_stores_as_it_is(own_cluster: Cluster) -> None:
+    paths = [*storage.kinds(own_cluster.plane.snapshots / "crds"), *storage.objects()]
+    versions = [own_cluster.api.request("GET", path).json()["metadata"]["resourceVersion"] for path in paths]
+    own_cluster.start()
+    again = [own_cluster.api.request("GET", path).json()["metadata"]["resourceVersion"] for path in paths]
+    assert again == versions
+
+
 def test_other_users_have_only_the_rights_they_were_given(own_cluster: Cluster) -> None:
     assert status_as(own_cluster, "ann", "/version") == 200
     assert status_as(own_cluster, "ann", "/api/v1/nodes") == 403
@@ -172,8 +234,9 @@ def test_the_audit_log_shows_no_secret(own_cluster: Cluster) -> None:
 
 def test_nothing_that_is_said_all_the_time_fills_the_audit_log(own_cluster: Cluster) -> None:
     entries = [json.loads(line) for line in own_cluster.audit_log.read_text().splitlines()]
-    chatter = [each for each in entries if each["user"]["username"] == "kwok" and each["verb"] != "delete"]
-    assert chatter == []
+    said_by_kwok = [each for each in entries if each["user"]["username"] == "kwok" and each["verb"] != "delete"]
+    assert {each["objectRef"]["resource"] for each in said_by_kwok} <= {"persistentvolumes", "volumesnapshotcontents"}
+    assert [each for each in said_by_kwok if each["objectRef"].get("subresource") == "status"] == []
     argv = own_cluster.plane.program(API_SERVER).argv
     limits = {name: int(value) for name, _, value in (each.partition("=") for each in argv) if name in AUDIT_LIMITS}
     megabytes = limits["--audit-log-maxsize"] * (1 + limits["--audit-log-maxbackup"])

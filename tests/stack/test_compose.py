@@ -5,6 +5,7 @@ No engine runs here: that the containers start is not shown by these tests.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from cli.stack import nodes, own, temporal, toolchain
-from cli.stack.folders import REPOSITORY
+from cli.stack.folders import DEVCLUSTER, REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yml"
 DOCKERFILE = REPOSITORY / "deploy" / "compose" / "Dockerfile"
@@ -71,3 +72,11 @@ def test_every_dependency_and_volume_is_declared(services: dict[str, Any]) -> No
 def test_the_image_builds_the_same_binaries_as_the_local_stack() -> None:
     text = DOCKERFILE.read_text()
     assert all(f"-X {name}={value}" in text for name, value in toolchain.VERSION_FLAGS.items())
+    assert toolchain.SNAPSHOTS.crds_of in text
+
+
+def test_the_image_has_the_sources_of_the_binaries_that_are_our_own() -> None:
+    tools = re.findall(r"berth\.dev/devcluster/(\w+)", (DEVCLUSTER / "go.mod").read_text())
+    assert tools
+    copied = re.findall(r"^COPY deploy/devcluster/(\w+) \1$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert {*tools, toolchain.SNAPSHOTS.module.name} <= set(copied)

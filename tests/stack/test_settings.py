@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -66,3 +67,20 @@ def test_a_kubeconfig_needs_a_name_and_a_path(words: str) -> None:
 def test_a_part_that_was_attached_once_stays_attached_until_another_is_named() -> None:
     before = Attachments(database_url="postgresql://a/b", temporal_address="a:1")
     assert parse({"TEMPORAL_ADDRESS": "b:2"}).or_else(before) == Attachments("postgresql://a/b", "b:2")
+
+
+def test_the_key_to_the_secrets_is_made_once(tmp_path: Path) -> None:
+    one = some_settings(tmp_path, "one")
+    one.ensure_secrets_key()
+    again = some_settings(tmp_path, "one")
+    again.ensure_secrets_key()
+    assert again.secrets_keys == one.secrets_keys
+    assert len(urlsafe_b64decode(one.secrets_keys)) == settings.SECRETS_KEY_BYTES
+
+
+def test_a_stack_from_before_there_were_keys_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / settings.FILE).write_text('{"ports": {"api": 1}, "attached": {}}')
+    one = some_settings(tmp_path, "one")
+    one.ensure_secrets_key()
+    assert some_settings(tmp_path, "one") == one

@@ -87,6 +87,19 @@ def test_a_killed_part_shows_as_crashed_and_up_brings_it_back(a_stack: Callable[
     assert states(stack)["postgres"] is PartState.RUNNING
 
 
+def test_a_part_that_is_new_to_a_running_cluster_gets_its_port_and_is_let_in(a_stack: Callable[[str], Stack]) -> None:
+    stack = a_stack("one")
+    stack.up(only=CLUSTER)
+    stack.stop("worker-2.snapshot-controller")
+    before = pids(stack)
+    del stack._settings.ports["worker-2.snapshots"]
+    stack._settings.save()
+    Stack(stack.name, stack.folder).up(only=CLUSTER)
+    assert states(stack)["worker-2.snapshot-controller"] is PartState.RUNNING
+    assert set(before) < set(pids(stack))
+    assert "snapshot-controller" not in (stack.folder / "worker-2" / "tokens.csv").read_text()
+
+
 def test_one_part_is_stopped_and_started_by_name(a_stack: Callable[[str], Stack]) -> None:
     stack = a_stack("one")
     stack.up(only=("temporal",))

@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.stack import compiler, toolchain
-from cli.stack.compiler import Go
-from cli.stack.events import Event, silence
+from cli.stack.compiler import Go, Work
+from cli.stack.events import Event, Moment, silence
 from cli.stack.failures import StackError
+from cli.stack.toolchain import Toolset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 GO = shutil.which("go")
+SILENT = Work("a part", 1.0, silence)
 needs_go = pytest.mark.skipif(GO is None or not compiler._is_new_enough(GO), reason="no Go 1.26 or newer on the PATH")
 
 
@@ -36,7 +39,7 @@ def a_module(tmp_path: Path) -> Callable[[str], Path]:
 def built(module: Path, told: list[Event]) -> Path:
     into = module.parent / "bin"
     into.mkdir()
-    Go(Path(GO or "")).install_tools(module, into, "-X main.word=hi", told.append)
+    Go(Path(GO or "")).install_tools(module, into, "-X main.word=hi", Work("hello", 1.0, told.append))
     return into / "hello"
 
 
@@ -56,7 +59,7 @@ def test_our_own_compiler_writes_nothing_outside_its_scratch_folder(
     module = a_module("")
     compiler._count_nothing(tmp_path / "scratch" / "config")
     go = Go(Path(GO or ""), scratch=tmp_path / "scratch")
-    go._download(module, go._environment(tmp_path / "bin"), tmp_path / "log", silence)
+    go._download(module, go._environment(tmp_path / "bin"), tmp_path / "log", SILENT)
     go.forget_scratch()
     assert list(home.iterdir()) == []
     assert not (tmp_path / "scratch").exists()
@@ -69,23 +72,52 @@ def test_a_tool_that_does_not_compile_shows_the_compilers_words(a_module: Callab
     assert "undefined: nonsense" in failure.value.detail
 
 
+@needs_go
+def test_a_tool_is_built_once_and_what_it_ships_is_kept_beside_it(
+    a_module: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BERTH_CACHE_DIR", str(tmp_path / "cache"))
+    module, told = a_module(""), list[Event]()
+    (module / "go.sum").touch()
+    (module / "config" / "crd").mkdir(parents=True)
+    (module / "config" / "crd" / "snapshot.storage.k8s.io_things.yaml").write_text("a kind")
+    (module / "config" / "crd" / "kustomization.yaml").write_text("not a kind")
+    hello = Toolset("hello", module, "hello", ("hello",), 1.0, crds_of="example.dev/m")
+    monkeypatch.setattr(toolchain, "TOOLSETS", (hello,))
+    for _ in range(2):
+        toolchain.binaries(told.append)
+    assert [event.moment for event in told if event.moment is not Moment.PROGRESS] == [Moment.STARTING, Moment.READY]
+    kept = sorted(str(file.relative_to(hello.place)) for file in hello.place.rglob("*") if file.is_file())
+    assert kept == ["crds/snapshot.storage.k8s.io_things.yaml", "hello"]
+
+
+def test_the_snapshot_controller_has_a_key_of_its_own_in_the_cache(tmp_path: Path) -> None:
+    shutil.copytree(toolchain.SNAPSHOTS.module, tmp_path / "snapshots")
+    other = replace(toolchain.SNAPSHOTS, module=tmp_path / "snapshots")
+    assert other.fingerprint == toolchain.SNAPSHOTS.fingerprint
+    with (other.module / "go.mod").open("a") as file:
+        file.write("// changed\n")
+    assert other.fingerprint != toolchain.SNAPSHOTS.fingerprint
+    assert not list(toolchain.SNAPSHOTS.module.rglob("*.go")), "would change the key of the Kubernetes binaries"
+
+
 def test_binaries_that_a_user_has_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for tool in toolchain.TOOLS:
-        (tmp_path / tool).touch()
+    for name in (*toolchain.TOOLS, *toolchain.SNAPSHOT_TOOLS, toolchain.CRDS):
+        (tmp_path / name).touch()
     monkeypatch.setenv(toolchain.GIVEN, str(tmp_path))
-    assert toolchain.binaries() == tmp_path
+    assert toolchain.binaries() == toolchain.SNAPSHOTS.place == tmp_path
 
 
 def test_a_given_folder_that_lacks_a_binary_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(toolchain.GIVEN, str(tmp_path))
-    with pytest.raises(StackError, match="lacks server, kube-apiserver"):
+    with pytest.raises(StackError, match=r"lacks server, kube-apiserver.*, snapshot-controller, crds"):
         toolchain.binaries()
 
 
 def test_too_little_disk_is_said_before_anything_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "DISK_BYTES_MIN", 1 << 62)
     with pytest.raises(StackError, match="GiB free") as failure:
-        Go(Path("/no/go")).install_tools(tmp_path, tmp_path, "", silence)
+        Go(Path("/no/go")).install_tools(tmp_path, tmp_path, "", SILENT)
     assert "BERTH_CACHE_DIR" in failure.value.mend
 
 

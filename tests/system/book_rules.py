@@ -35,14 +35,18 @@ CAUSES: Final = {
     "provisioning_failed": ({False}, False),
     "completed": ({True, False}, False),
     "job_failed": ({True, False}, False),
+    "suspended": ({True, False}, True),
 }
-WITHDRAWN: Final = ("provisioning_failed", "cancelled")
-"""The one cause that may be replaced while a lease is torn down, and by which."""
+WITHDRAWN: Final = {("provisioning_failed", "cancelled"), ("suspended", "cancelled")}
+"""The causes that may be replaced while a lease is torn down, and by which."""
 RESTS: Final = {
     # (cause, whether it had been active): where it may come to rest
     ("expired", True): {"expired"},
     ("early_release", True): {"released"},
     ("cancelled", False): {"cancelled"},
+    ("cancelled", True): {"released"},
+    ("suspended", True): {"queued"},
+    ("suspended", False): {"queued"},
     ("workspace_deleted", True): {"released"},
     ("workspace_deleted", False): {"cancelled"},
     ("operator", True): {"released"},
@@ -155,7 +159,9 @@ def an_exclusive_workspace_has_one_lease(chronicle: Chronicle, _: Outages) -> It
 def grants_are_what_was_asked(chronicle: Chronicle, _: Outages) -> Iterator[str]:
     for lease in chronicle.leases.values():
         wanted = [lease.wish["gpus_per_node"]] * lease.wish["nodes"]
-        if sorted(lease.nodes.values()) != wanted or len(set(lease.gpus)) != len(lease.gpus):
+        held = sorted(lease.nodes.values()) if lease.is_exclusive else [sum(lease.nodes.values())]
+        wanted = wanted if lease.is_exclusive else [sum(wanted)]  # replicas of a job may share a node
+        if held != wanted or len(set(lease.gpus)) != len(lease.gpus):
             yield f"{lease} holds {lease.gpus}, asked for were {wanted}"
 
 
@@ -179,7 +185,8 @@ def nothing_ends_before_its_end_without_cause(chronicle: Chronicle, _: Outages) 
     for lease in chronicle.leases.values():
         if lease.releasing_at is None:
             continue
-        phases, asked = CAUSES.get(lease.cause, (set(), False))
+        _, asked = CAUSES.get(lease.cause, (set(), False))
+        phases, _ = CAUSES.get(lease.withdrawn_from or lease.cause, (set(), False))
         if (lease.activated_at is not None) not in phases:
             state = "active" if lease.activated_at else "provisioning"
             yield f"{lease} was ended by {lease.cause or 'nothing'!r} while {state}"
@@ -189,7 +196,7 @@ def nothing_ends_before_its_end_without_cause(chronicle: Chronicle, _: Outages) 
             yield f"{lease} expired at {lease.releasing_at}, before its end {lease.ends[-1:]}"
         elif "provisioning_failed" in {lease.cause, lease.withdrawn_from} and not lease.failure:
             yield f"{lease} failed for no reason"
-        elif "withdrawn" in lease.numbers and (lease.withdrawn_from, lease.cause) != WITHDRAWN:
+        elif "withdrawn" in lease.numbers and (lease.withdrawn_from, lease.cause) not in WITHDRAWN:
             yield f"{lease} was withdrawn by {lease.cause!r} while it was ended by {lease.withdrawn_from!r}"
     for event in chronicle.cancellations:
         if event["detail"]["cause"] not in {"cancelled", "workspace_deleted", "operator"} or not event["actor"]:
@@ -201,6 +208,13 @@ def what_ends_in_time_ends_at_its_end(chronicle: Chronicle, outages: Outages) ->
         over = lease.releasing_at
         if lease.ends and over is not None and over > outages.latest(lease.ends[-1]):
             yield f"{lease} was ended {over - lease.ends[-1]} after its end"
+
+
+def what_is_suspended_is_granted_nothing(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    for lease in chronicle.leases.values():
+        before = [pause for pause in chronicle.pauses.get(lease.gpr_id, []) if pause[0] < lease.numbers["granted"]]
+        if before and max(before)[1]:
+            yield f"{lease} was granted though it was suspended"
 
 
 def leases_rest_as_their_cause_says(chronicle: Chronicle, _: Outages) -> Iterator[str]:
@@ -223,6 +237,7 @@ BOOK_RULES: Final = (
     a_lease_lasts_as_long_as_asked,
     nothing_ends_before_its_end_without_cause,
     what_ends_in_time_ends_at_its_end,
+    what_is_suspended_is_granted_nothing,
     leases_rest_as_their_cause_says,
 )
 

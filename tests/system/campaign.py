@@ -25,6 +25,8 @@ AFTER_SECONDS_RANGE: Final = (0.0, 2.5)
 CLOSED_SECONDS_MAX: Final = 30.0
 CEILING: Final = "set the ceiling"
 """So a new quota comes to its cluster: nothing was left by anybody."""
+STRAY: Final = "deleted pod"
+"""Bound by a scheduler that was cut off from its cluster (`trail_rules.py`)."""
 
 COLUMNS: Final = (FRESH, MEANWHILE, HELD, QUEUED, STOPPED, LEAVING, *PASSING, *JOB_ROLES)
 HEAD: Final = (
@@ -127,4 +129,4 @@ def _drift(installation: Installation) -> list[str]:
     """What the reconciler had to mend had been left by somebody."""
     events = installation.tables.rows("select at, detail from event where kind = 'drift_mended' order by id")
     mended = [(event["at"], one) for event in events for one in event["detail"]["mended"]]
-    return [f"{at} mended: {one}" for at, one in mended if not one.startswith(CEILING)]
+    return [f"{at} mended: {one}" for at, one in mended if not one.startswith((CEILING, STRAY))]

@@ -25,7 +25,15 @@ AWAY_SECONDS_RANGE: Final = (0.2, 6.0)
 LATE_MAX: Final = timedelta(seconds=5)
 """Parts that start again, and everybody who comes back to them, take the processors from the others."""
 SHUT_SECONDS_RANGE: Final = (3.0, 10.0)
-USUAL: Final = (*PARTS, "cluster-worker-2", "worker-2.kube-apiserver", "worker-1.kube-scheduler", "worker-1.kwok", GATE)
+USUAL: Final = (
+    *PARTS,
+    "cluster-worker-2",
+    "worker-2.kube-apiserver",
+    "worker-1.kube-scheduler",
+    "worker-1.kwok",
+    "worker-1.snapshot-controller",
+    GATE,
+)
 
 
 @dataclass(slots=True)

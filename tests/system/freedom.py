@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from domain.failures import ClusterUnavailable
 from tests.system.witness import tokens_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ LOOK_SECONDS = 0.1
 WORKSPACE_LABEL = "berth.io/workspace"
 FENCE_LABEL = "berth.io/fence"
 JOB_LABEL = "berth.io/job"
+DISK_LABEL = "berth.io/disk"
+PERSONAL = "dev-"
+CLAIMS = "/api/v1/persistentvolumeclaims"
+SNAPSHOTS = "/apis/snapshot.storage.k8s.io/v1/volumesnapshots"
 MADE_FOR_JOBS = (
     "/apis/batch/v1/jobs",
     "/apis/apps/v1/deployments",
@@ -84,10 +89,39 @@ def left_of_jobs(installation: Installation, job_id: str = "") -> list[str]:
     ]
 
 
+def left_of_disks(installation: Installation) -> list[str]:
+    """Operations that are not over, and where a cluster has a claim or a copy more, or less, than the ledger knows of."""
+    try:
+        return _left_of_disks(installation)
+    except ClusterUnavailable as away:
+        return [str(away)]
+
+
+def _left_of_disks(installation: Installation) -> list[str]:
+    tables = installation.tables
+    unfinished = tables.rows("select action, status from disk_operation where status in ('queued', 'running')")
+    known = {
+        CLAIMS: "select cluster, namespace, volume as name from disk where volume <> ''",
+        SNAPSHOTS: "select cluster, namespace, name from disk_snapshot where phase in ('creating', 'ready', 'going')",
+    }
+    left = [f"{one['action']} is {one['status']}" for one in unfinished]
+    for path, query in known.items():
+        in_ledger = {(row["cluster"], row["namespace"], row["name"]) for row in tables.rows(query)}
+        there = {
+            (cluster.name, found["metadata"]["namespace"], found["metadata"]["name"])
+            for cluster in installation.clusters()
+            for found in cluster.items(path, labelSelector=DISK_LABEL)
+        }
+        left += [f"{'/'.join(one)} is in the cluster alone" for one in there - in_ledger]
+        left += [f"{'/'.join(one)} is in the ledger alone" for one in in_ledger - there]
+    return left
+
+
 def workspace_namespaces(installation: Installation) -> list[str]:
-    """Namespaces that Berth made and that are there."""
+    """Namespaces that Berth made for workspaces, and that are there; people's own stay."""
     return [
         f"{cluster.name}/{found['metadata']['name']}"
         for cluster in installation.clusters()
         for found in cluster.items("/api/v1/namespaces", labelSelector=WORKSPACE_LABEL)
+        if not found["metadata"]["name"].startswith(PERSONAL)
     ]

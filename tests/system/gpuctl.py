@@ -12,6 +12,8 @@ from tests.system.egs import NoAnswer, Refusal
 Json = dict[str, Any]
 
 PREFIX = "/api/v1"
+NATIVE = "/berth/v1"
+"""For what gpuctl has no words for."""
 SECONDS_MAX = 20.0
 MISSING = 404
 EVERY_ROW = 100
@@ -29,10 +31,10 @@ class Gpuctl:
         """Let go of the connections."""
         self._http.close()
 
-    def ask(self, method: str, path: str, body: Json | None = None, **more: Any) -> Any:
+    def ask(self, method: str, path: str, body: Json | None = None, *, prefix: str = PREFIX, **more: Any) -> Any:
         """The answer, or Refusal, or NoAnswer."""
         try:
-            answer = self._http.request(method, f"{PREFIX}{path}", json=body, **more)
+            answer = self._http.request(method, f"{prefix}{path}", json=body, **more)
         except httpx.TransportError as error:
             raise NoAnswer(str(error)) from error
         content = answer.json()

@@ -2,7 +2,8 @@
 
 Two workspaces share a node of eight GPUs. `red` holds four, which expire, then two, which are released early, while its third
 wish is cancelled in the queue; a pod of its first lease runs and is told to go. `blue` is provisioned on its second try, and
-its other wish is withdrawn while the failure of its provisioning is cleared away.
+its other wish is withdrawn while the failure of its provisioning is cleared away; and it has a job, which is suspended,
+resumed, and then ends by itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ RED, BLUE = "00000000-0000-0000-0000-aaaaaaaaaaaa", "00000000-0000-0000-0000-bbb
 TENANTS: Final = {RED: f"red-{'a' * 10}", BLUE: f"blue-{'b' * 10}"}
 NAMESPACES: Final = {RED: "red", BLUE: "blue"}
 USER: Final = "ann"
-R1, R2, R3, B1, B2 = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 6))
+R1, R2, R3, B1, B2, JOB = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 7))
+JOB_LIVES: Final = ((6, 10), (7, 16))
+"""The job's leases, and when each was granted."""
 
 WISHES: Final = ((R1, RED, 4, 10), (R2, RED, 2, 3600), (R3, RED, 1, 60), (B1, BLUE, 3, 8), (B2, BLUE, 1, 60))
 """GPUs, and seconds."""
@@ -102,11 +105,19 @@ def a_good_history() -> History:
     _tell(history, 5, "priority_set", R2, None, actor=USER, priority=150)
     _tell(history, 5, "cancelled", R3, None, actor=USER, cause="cancelled")
     _withdraw(history)
+    wish = {"nodes": 1, "gpus_per_node": 1, "duration_seconds": None, "exclusive": False}
+    _tell(history, 9, "submitted", JOB, BLUE, **wish)
+    _run_job(history, *JOB_LIVES[0])
+    _tell(history, 12, "suspended", JOB, None, actor=USER)
+    _end_job(history, 12, JOB_LIVES[0][0], ("suspended", USER, "queued"))
+    _tell(history, 14, "resumed", JOB, None, actor=USER)
     _end(history, 13.2, 1, R1, RED, ("expired", "", "expired"))
     _grant(history, 15, 3, R2, RED, range(2))
     _grant(history, 15, 4, B1, BLUE, range(2, 5))
     _activate(history, 16, 3, R2, 3600)
     _activate(history, 16, 4, B1, 8)
+    _run_job(history, *JOB_LIVES[1])
+    _end_job(history, 19, JOB_LIVES[1][0], ("completed", "", "released"))
     _end(history, 20, 3, R2, RED, ("early_release", USER, "released"))
     _end(history, 24.1, 4, B1, BLUE, ("expired", "", "expired"))
     for workspace in (RED, BLUE):
@@ -116,10 +127,46 @@ def a_good_history() -> History:
 
 def tokens(workspace: str, seconds: float, count: int | None) -> Write:
     """Berth writes, or takes, a workspace's tokens."""
-    key = f"{TENANTS[workspace]}.berth.io/gpu"
-    part = {key: None if count is None else str(count)}
+    return _tokens(TENANTS[workspace], seconds, count)
+
+
+def job_tokens(fence: int, seconds: float, count: int | None) -> Write:
+    """Berth writes, or takes, the tokens of a job's own lease."""
+    return _tokens(f"lease-{fence}", seconds, count)
+
+
+def job_pod(fence: int) -> Json:
+    """The pod of a job, as its controller asks for it."""
+    container = {"name": "main", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    metadata = {"generateName": "job-0-", "labels": {"berth.io/lease": str(fence)}}
+    return {"metadata": metadata, "spec": {"containers": [container]}}
+
+
+def _tokens(name: str, seconds: float, count: int | None) -> Write:
+    part = {f"{name}.berth.io/gpu": None if count is None else str(count)}
     body = {"status": {"capacity": part, "allocatable": part}}
     return _write(seconds, "patch", "nodes/status", body=body, name=NODE)
+
+
+def _run_job(history: History, fence: int, seconds: float) -> None:
+    _tell(history, seconds, "granted", JOB, BLUE, fence=fence, cluster=CLUSTER, gpus=[[NODE, 7]])
+    history.writes.append(job_tokens(fence, seconds + 0.2, 1))
+    made = _write(seconds + 0.4, "create", "pods", body=job_pod(fence), name="", namespace="blue")
+    history.writes.append(made)
+    bound = replace(made, at=moment(seconds + 0.6), body={"target": {"name": NODE}}, user="kube-scheduler")
+    history.writes.append(replace(bound, kind="pods/binding", name=f"job-0-{fence}"))
+    _tell(history, seconds + 1, "activated", JOB, None, fence=fence, end_at=None)
+
+
+def _end_job(history: History, seconds: float, fence: int, how: tuple[str, str, str]) -> None:
+    cause, actor, rest = how
+    _tell(history, seconds, "releasing", JOB, None, fence=fence, actor=actor, cause=cause, failure="")
+    gone = _write(seconds + 0.2, "delete", "pods", body={}, name=f"job-0-{fence}", namespace="blue")
+    history.writes.append(gone)  # which is all where its containers had ended
+    if cause == "suspended":
+        history.writes.append(replace(gone, at=moment(seconds + 0.4), user="kwok"))
+    history.writes.append(job_tokens(fence, seconds + 0.5, None))
+    _tell(history, seconds + 1, "rested", JOB, None, fence=fence, phase=rest, stuck_nodes=[])
 
 
 def _grant(history: History, seconds: float, fence: int, gpr_id: str, workspace: str, ordinals: range) -> None:

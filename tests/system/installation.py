@@ -21,6 +21,7 @@ from clusters.connection import ClusterConnection
 from tests.system.egs import Egs
 from tests.system.kubectl import Kubectl
 from tests.system.operators_window import OperatorsWindow
+from tests.system.outside import outside
 from tests.system.tables import Tables
 
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ class Installation:
 @contextmanager
 def running_installation() -> Iterator[Installation]:
     """Up with the command that people use, and down and forgotten with it, too."""
+    with outside(), _running() as installation:
+        yield installation
+
+
+@contextmanager
+def _running() -> Iterator[Installation]:
     toolchain.binaries()
     home = make_enterable(temporary() / "state")
     stack = Stack(NAME, home / NAME)

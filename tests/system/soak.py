@@ -1,5 +1,7 @@
 """`python -m tests.system.soak --minutes 10 --seed 7`: every EGS call in a random mix, by several tenants, under random kills.
 
+Beside them somebody works with jobs, which end, fail, are suspended, resumed and deleted.
+
 A stack of its own is disturbed all the time. When all has come to rest, everything that anybody was told is held against the
 ledger's history, and that history and the clusters' audit logs against the rules. The exit code is 1 when anything was wrong.
 """
@@ -22,12 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.client import ApiFailure
 from domain.gpr import TERMINAL, Phase
-from tests.system.campaign import unfinished
+from tests.system.campaign import STRAY, unfinished
 from tests.system.checker import Records, complaints_about
 from tests.system.disturbances import Disturbances
 from tests.system.egs import Egs, NoAnswer, Refusal
-from tests.system.freedom import left_in_ledger, left_on_nodes, until, workspace_namespaces
+from tests.system.fates import let_fates_count
+from tests.system.freedom import left_in_ledger, left_of_jobs, left_on_nodes, until, workspace_namespaces
 from tests.system.installation import running_installation
+from tests.system.job_person import JobPerson
 from tests.system.knocking import NO_ANSWER
 from tests.system.population import A100, H100
 from tests.system.stories import told
@@ -98,6 +102,8 @@ class Soak:
         """Disturb people at their work for so long, let all come to rest, and judge."""
         verdict, installation = self._verdict, self._installation
         self._await_nodes()
+        for cluster in installation.clusters():
+            let_fates_count(cluster)
         records = Records(installation, datetime.now(UTC))
         disturbances = Disturbances(installation, Random(f"{self._seed}/disturbances"), self._say)
         with Witness(installation) as witness:
@@ -129,9 +135,10 @@ class Soak:
         tenants = [self._tenant(f"{self._run}-{number}") for number in range(TENANTS)]
         operator_egs = Egs(url, installation.key)
         operator = Operator(operator_egs, self._verdict.replies, self._town, Random(f"{self._seed}/operator"))
-        with ThreadPoolExecutor(len(tenants) + 1) as threads:
+        job_person = self._job_person(f"{self._run}-jobs")
+        with ThreadPoolExecutor(len(tenants) + 2) as threads:
             lives = [threads.submit(tenant.live, over, url, installation.folder) for tenant in tenants]
-            lives.append(threads.submit(operator.live, over))
+            lives += [threads.submit(operator.live, over), threads.submit(job_person.live, over)]
             try:
                 meanwhile()
             finally:
@@ -143,6 +150,11 @@ class Soak:
         key = self._installation.egs.create_key(name, userName=name)
         egs = Egs(self._installation.url, key)
         return Tenant(name, egs, self._verdict.replies, self._town, Random(f"{self._seed}/{name[-1]}"))
+
+    def _job_person(self, name: str) -> JobPerson:
+        key, url = self._installation.egs.create_key(name, userName=name), self._installation.url
+        random = Random(f"{self._seed}/jobs")
+        return JobPerson(name, Egs(url, key), url, key, self._verdict.replies, random)
 
     def _rest(self) -> None:
         """End what lives, delete the workspaces, and see that nothing is left; what is, is a complaint."""
@@ -156,6 +168,7 @@ class Soak:
             except AssertionError as late:
                 left.append(str(late))
         left += [*left_in_ledger(installation), *left_on_nodes(installation), *unfinished(installation)]
+        left += left_of_jobs(installation)
         left += [one for one in workspace_namespaces(installation) if self._run in one]
 
     def _is_released(self) -> bool:
@@ -186,7 +199,8 @@ def _was_away(at: datetime, disturbances: Disturbances) -> bool:
 def _mended(events: list[Json]) -> list[str]:
     """What the reconciler had to mend had been left by somebody."""
     drifts = [event for event in events if event["kind"] == "drift_mended"]
-    return [f"{event['at']} mended: {one}" for event in drifts for one in event["detail"]["mended"]]
+    mended = [(event["at"], one) for event in drifts for one in event["detail"]["mended"]]
+    return [f"{at} mended: {one}" for at, one in mended if not one.startswith(STRAY)]
 
 
 # --- what is said of it -----------------------------------------------------------------------------------------------

@@ -124,6 +124,8 @@ class Chronicle:
     lifted: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Nodes whose quarantine was lifted, and the events that say so."""
     cancellations: list[Json] = field(default_factory=list)
+    pauses: dict[str, list[tuple[int, bool]]] = field(default_factory=dict)
+    """Of each Gpr, the events by which it was suspended (True) and resumed."""
     nonsense: list[str] = field(default_factory=list)
 
 
@@ -136,12 +138,17 @@ def told(events: Iterable[Json]) -> Chronicle:
         elif event["kind"] == "node_quarantine_lifted":
             place = (event["detail"]["cluster"], event["detail"]["node"])
             chronicle.lifted.setdefault(place, []).append(event["id"])
+        elif event["kind"] in {"suspended", "resumed"}:
+            pause = (event["id"], event["kind"] == "suspended")
+            chronicle.pauses.setdefault(event["gpr_id"], []).append(pause)
         elif event["kind"] == "priority_set":
             _set_priority(chronicle, event)
         elif event["kind"] in MOVES:
             _move(chronicle, event)
         elif event["kind"] == "extended":
             _extend(chronicle, event)
+        elif event["kind"] == "lengthened":
+            _lengthen(chronicle, event)
     return chronicle
 
 
@@ -218,6 +225,16 @@ def _extend(chronicle: Chronicle, event: Json) -> None:
         chronicle.nonsense.append(f"event {event['id']}: {story.gpr_id[:8]} was extended while {story.phase}")
     if lease := _own_lease(chronicle, story, event):
         lease.ends.append(_instant(event["detail"]["end_at"]))
+
+
+def _lengthen(chronicle: Chronicle, event: Json) -> None:
+    """Its time has not begun: from now on this is what is asked for."""
+    story = chronicle.stories.setdefault(event["gpr_id"], Story(event["gpr_id"]))
+    if story.phase != PROVISIONING:
+        chronicle.nonsense.append(f"event {event['id']}: {story.gpr_id[:8]} was lengthened while {story.phase}")
+    if lease := _own_lease(chronicle, story, event):
+        seconds = story.wish["duration_seconds"] + event["detail"]["seconds"]
+        story.wish = lease.wish = {**story.wish, "duration_seconds": seconds}
 
 
 def _set_priority(chronicle: Chronicle, event: Json) -> None:

@@ -8,7 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.book_rules import BOOK_RULES, Outage, Outages
-from tests.system.histories import B1, B2, BLUE, NODE, R1, R2, R3, RED, a_good_history, moment, tokens, withdrawal
+from tests.system.histories import (
+    B1,
+    B2,
+    BLUE,
+    JOB,
+    JOB_LIVES,
+    NODE,
+    R1,
+    R2,
+    R3,
+    RED,
+    a_good_history,
+    job_pod,
+    job_tokens,
+    moment,
+    tokens,
+    withdrawal,
+)
 from tests.system.strain import strain
 from tests.system.trail import write_of
 from tests.system.trail_rules import STRAY_MAX, TRAIL_RULES
@@ -17,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.system.histories import History
+    from tests.system.trail import Write
 
 RULES = [rule.__name__ for rule in (*BOOK_RULES, *TRAIL_RULES)]
 
@@ -74,6 +92,10 @@ def extends_what_is_over(history: History) -> None:
     history.append(history.event("activated", R2), kind="extended")
 
 
+def lengthens_what_is_active(history: History) -> None:
+    history.append(history.event("activated", R2), kind="lengthened", detail={"seconds": 60})
+
+
 def uses_a_fence_twice(history: History) -> None:
     history.append(history.event("granted", R1))
 
@@ -100,6 +122,11 @@ def lets_a_workspace_go_that_holds(history: History) -> None:
 
 def gives_less_time_than_asked(history: History) -> None:
     history.event("activated", R2)["detail"]["end_at"] = moment(1000).isoformat()
+
+
+def forgets_what_was_lengthened(history: History) -> None:
+    longer = history.event("activated", R2) | {"kind": "lengthened", "detail": {"seconds": 60}}
+    history.put_before(history.event("activated", R2), longer)
 
 
 def expires_before_the_end(history: History) -> None:
@@ -151,6 +178,18 @@ def requeues_a_job_that_failed(history: History) -> None:
     ends_as_a_job(history, "job_failed", "queued")
 
 
+def grants_what_is_suspended(history: History) -> None:
+    history.drop("resumed", JOB)
+
+
+def suspends_what_nobody_suspended(history: History) -> None:
+    history.event("releasing", JOB)["actor"] = ""
+
+
+def ends_what_was_suspended(history: History) -> None:
+    history.event("rested", JOB)["detail"]["phase"] = "released"
+
+
 def ends_an_endless_lease_at_some_time(history: History) -> None:
     history.event("submitted", R2)["detail"]["duration_seconds"] = None
 
@@ -199,6 +238,25 @@ def takes_tokens_of_an_active_lease(history: History) -> None:
     history.writes += [tokens(RED, 10, None), tokens(RED, 11, 4)]
 
 
+def gives_a_job_the_tokens_of_another(history: History) -> None:
+    fence, seconds = JOB_LIVES[0]
+    history.forget(lambda write: write.at == moment(seconds + 0.2))
+    history.writes.append(job_tokens(fence + 20, seconds + 0.2, 1))
+
+
+def leaves_the_tokens_of_a_job(history: History) -> None:
+    history.forget(lambda write: write.at == moment(19.5))
+
+
+def binds_the_pod_of_a_job_under_an_earlier_lease(history: History) -> None:
+    made_at = moment(JOB_LIVES[1][1] + 0.4)
+    history.rewrite(lambda write: write.at == made_at, body=job_pod(JOB_LIVES[0][0]))
+
+
+def lets_the_pod_of_a_job_go_late(history: History) -> None:
+    history.rewrite(lambda write: write.at == moment(12.4), at=moment(13.4))
+
+
 def leaves_tokens_when_a_lease_rests(history: History) -> None:
     history.rewrite(lambda write: write.at == moment(13.3), at=moment(14.4))
 
@@ -207,13 +265,18 @@ def leaves_tokens_for_ever(history: History) -> None:
     history.forget(lambda write: write.at == moment(24.2))
 
 
-def is_binding(write: object) -> bool:
-    return getattr(write, "kind", "") == "pods/binding"
+def is_binding(write: Write) -> bool:
+    return (write.kind, write.name) == ("pods/binding", "training")
+
+
+def is_its_end(write: Write) -> bool:
+    """Of the workspace's pod."""
+    return (write.user, write.name) == ("kwok", "training")
 
 
 def binds_a_pod_between_leases(history: History) -> None:
-    history.forget(lambda write: write.kind == "pods" and write.user == "admin" and write.verb == "delete")
-    history.rewrite(lambda write: write.user == "kwok", at=moment(14.8))
+    history.forget(lambda write: write.name == "training" and write.user == "admin" and write.verb == "delete")
+    history.rewrite(is_its_end, at=moment(14.8))
     history.rewrite(is_binding, at=moment(14.6))
 
 
@@ -222,17 +285,18 @@ def binds_a_pod_to_a_node_without_its_lease(history: History) -> None:
 
 
 def lets_a_pod_outlive_its_lease(history: History) -> None:
-    history.forget(lambda write: write.user == "kwok")
+    history.forget(is_its_end)
 
 
 def lets_a_pod_go_only_after_its_lease(history: History) -> None:
-    history.rewrite(lambda write: write.user == "kwok", at=moment(14.5))
+    history.rewrite(is_its_end, at=moment(14.5))
 
 
 def runs_a_pod_with_more_gpus_than_granted(history: History) -> None:
     container = {"name": "main", "resources": {"limits": {"nvidia.com/gpu": "5"}}}
     history.rewrite(
-        lambda write: write.kind == "pods" and write.verb == "create", body={"spec": {"containers": [container]}}
+        lambda write: (write.kind, write.verb, write.name) == ("pods", "create", "training"),
+        body={"spec": {"containers": [container]}},
     )
 
 
@@ -254,6 +318,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("only_legal_moves", activates_under_another_fence),
     ("only_legal_moves", changes_the_priority_of_what_is_active),
     ("only_legal_moves", extends_what_is_over),
+    ("only_legal_moves", lengthens_what_is_active),
     ("only_legal_moves", uses_a_fence_twice),
     ("only_legal_moves", ends_twice),
     ("only_legal_moves", withdraws_what_is_over),
@@ -269,6 +334,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("grants_are_what_was_asked", grants_one_gpu_twice_to_one_lease),
     ("no_lease_in_a_workspace_that_goes", lets_a_workspace_go_that_holds),
     ("a_lease_lasts_as_long_as_asked", gives_less_time_than_asked),
+    ("a_lease_lasts_as_long_as_asked", forgets_what_was_lengthened),
     ("a_lease_lasts_as_long_as_asked", ends_an_endless_lease_at_some_time),
     ("nothing_ends_before_its_end_without_cause", expires_before_the_end),
     ("nothing_ends_before_its_end_without_cause", expires_what_was_extended),
@@ -279,7 +345,10 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("nothing_ends_before_its_end_without_cause", cancels_what_nobody_cancelled),
     ("nothing_ends_before_its_end_without_cause", withdraws_what_expires),
     ("nothing_ends_before_its_end_without_cause", withdraws_what_nobody_withdrew),
+    ("nothing_ends_before_its_end_without_cause", suspends_what_nobody_suspended),
     ("what_ends_in_time_ends_at_its_end", expires_late),
+    ("what_is_suspended_is_granted_nothing", grants_what_is_suspended),
+    ("leases_rest_as_their_cause_says", ends_what_was_suspended),
     ("leases_rest_as_their_cause_says", requeues_what_expired),
     ("leases_rest_as_their_cause_says", requeues_what_was_withdrawn),
     ("leases_rest_as_their_cause_says", requeues_a_job_that_failed),
@@ -287,12 +356,17 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("tokens_are_written_under_open_leases_only", writes_more_tokens_than_granted),
     ("tokens_are_written_under_open_leases_only", lets_a_stranger_write_tokens),
     ("tokens_are_written_under_open_leases_only", writes_tokens_by_hand),
+    ("tokens_are_written_under_open_leases_only", gives_a_job_the_tokens_of_another),
     ("tokens_stand_when_a_lease_becomes_active", activates_without_tokens),
+    ("tokens_stand_when_a_lease_becomes_active", gives_a_job_the_tokens_of_another),
     ("tokens_stay_until_the_end_was_decided", takes_tokens_of_an_active_lease),
     ("tokens_are_gone_when_a_lease_rests", leaves_tokens_when_a_lease_rests),
     ("tokens_are_gone_in_the_end", leaves_tokens_for_ever),
+    ("tokens_are_gone_in_the_end", leaves_the_tokens_of_a_job),
     ("gpu_pods_are_bound_under_their_lease_only", binds_a_pod_between_leases),
     ("gpu_pods_are_bound_under_their_lease_only", binds_a_pod_to_a_node_without_its_lease),
+    ("gpu_pods_are_bound_under_their_lease_only", binds_the_pod_of_a_job_under_an_earlier_lease),
+    ("gpu_pods_are_gone_when_their_lease_rests", lets_the_pod_of_a_job_go_late),
     ("gpu_pods_are_gone_when_their_lease_rests", lets_a_pod_outlive_its_lease),
     ("gpu_pods_are_gone_when_their_lease_rests", lets_a_pod_go_only_after_its_lease),
     ("pods_use_no_more_than_the_lease_has", runs_a_pod_with_more_gpus_than_granted),
@@ -317,6 +391,17 @@ def test_no_rule_is_without_a_history_that_breaks_it() -> None:
 def test_a_job_may_end_by_itself(cause: str, rest: str) -> None:
     history = a_good_history()
     ends_as_a_job(history, cause, rest)
+    assert history.complaints() == []
+
+
+def test_what_is_suspended_may_be_cancelled_while_it_is_torn_down() -> None:
+    history = a_good_history()
+    for kind in ("resumed", "granted", "activated", "releasing", "rested"):
+        last = [event for event in history.events if (event["kind"], event["gpr_id"]) == (kind, JOB)][-1]
+        history.events.remove(last)
+    history.put_before(history.event("rested", JOB), withdrawal(history.event("releasing", JOB)))
+    history.event("rested", JOB)["detail"]["phase"] = "released"
+    history.forget(lambda write: write.at >= moment(16) and (f"-{JOB_LIVES[1][0]}" in str(write)))
     assert history.complaints() == []
 
 
@@ -348,7 +433,7 @@ def test_a_scheduler_that_was_cut_off_may_bind_by_what_it_saw_last() -> None:
 def test_but_what_it_bound_may_not_stay() -> None:
     history = a_good_history()
     binds_a_pod_between_leases(history)
-    history.rewrite(lambda write: write.user == "kwok", at=moment(14.6) + STRAY_MAX + timedelta(seconds=1))
+    history.rewrite(is_its_end, at=moment(14.6) + STRAY_MAX + timedelta(seconds=1))
     assert [one.partition(":")[0] for one in history.complaints(CUT_OFF)] == [
         "gpu_pods_are_bound_under_their_lease_only"
     ]

@@ -133,7 +133,7 @@ def test_a_job_that_cannot_start_waits_and_says_why(cast: Cast, reason: str) -> 
 @pytest.mark.parametrize("reason", BAD_ENDS)
 def test_a_job_that_dies_has_failed_and_says_of_what(cast: Cast, reason: str) -> None:
     name = reason.lower()
-    cast.comes_to(name, "Failed (BackoffLimitExceeded)")
+    cast.comes_to(name, f"Failed (BackoffLimitExceeded: {reason})")
     assert [pod["status"] for pod in cast.free.pods(name)] == [reason]
     gpr = cast.gpr(name)
     assert (gpr.phase, gpr.end_cause) == (Phase.FAILED, EndCause.JOB_FAILED)
@@ -156,6 +156,33 @@ def test_a_job_whose_node_is_lost_is_unknown_until_the_node_is_back(cast: Cast) 
     cluster.merge(node, {"metadata": {"annotations": {"kwok.berth.io/not-ready": None}}})
     cast.comes_to("pooled", "Running")
     assert time.monotonic() - began <= NODE_SECONDS_MAX
+
+
+# --- suspending -------------------------------------------------------------------------------------------------------
+
+
+def test_a_suspended_job_gives_its_gpus_back_and_comes_back_when_it_is_resumed(cast: Cast) -> None:
+    native, before = cast.installation.native, cast.free.submit(a_document("notebook", "pauses", NAMESPACE))
+    cast.comes_to("pauses", "Running")
+    first = cast.gpr("pauses")
+    native.suspend(first.id)
+    native.suspend(first.id)
+    until(lambda: cast.gpr("pauses").phase is Phase.QUEUED, "the queue again", STEP_SECONDS_MAX)
+    assert cast.free.status("pauses") == "Suspended"
+    assert left_of_jobs(cast.installation, str(first.id)) == []
+    assert first.lease is not None
+    assert lease_token_key(first.lease.fence or 0) not in _tokens(cast)
+    assert _reason(cast, "pauses", NAMESPACE) == "suspended"
+    assert cast.free.log(before) == [SIMULATED_LINE]
+    native.resume(first.id)
+    cast.comes_to("pauses", "Running")
+    again = cast.gpr("pauses")
+    assert again.lease is not None
+    assert (again.id, again.retries, again.lease.fence != first.lease.fence) == (first.id, 0, True)
+    native.suspend(first.id)
+    cast.free.delete("pauses")
+    until(lambda: cast.gpr("pauses").ended, "its end", STEP_SECONDS_MAX)
+    assert left_of_jobs(cast.installation, str(first.id)) == []
 
 
 # --- pools and quotas -------------------------------------------------------------------------------------------------
@@ -194,8 +221,8 @@ def test_a_queued_job_that_is_deleted_has_never_held_anything(cast: Cast) -> Non
     assert "waits" not in {row["name"] for row in cast.limited.rows()}
 
 
-def _reason(cast: Cast, name: str) -> str:
-    estimate = cast.gpr(name, LIMITED).estimate
+def _reason(cast: Cast, name: str, workspace: str = LIMITED) -> str:
+    estimate = cast.gpr(name, workspace).estimate
     return estimate.reason_code if estimate else ""
 
 

@@ -14,6 +14,7 @@ from cli.stack.real_node import BUSYBOX, RealNode, running_real_node
 from cli.stack.testing import running_cluster
 from clusters.connection import ClusterConnection
 from clusters.job_logs import log_tail, stream_log
+from clusters.job_views import job_events
 from clusters.jobs import delete_job_objects, job_objects_left
 from clusters.registration import install
 from domain.job import EnvironmentVariable, JobKind, JobState
@@ -84,7 +85,7 @@ def test_a_job_that_dies_says_what_of(
     script: str, memory: str, says: str, real_cluster: ClusterConnection, tenancy: Tenancy
 ) -> None:
     job = _job(real_cluster, tenancy, script, memory=memory)
-    assert job.comes_to(JobState.FAILED, "BackoffLimitExceeded", seconds=SECONDS_MAX)
+    assert job.comes_to(JobState.FAILED, f"BackoffLimitExceeded: {says.partition(';')[0]}", seconds=SECONDS_MAX)
     assert says in job.seen.message
     assert _goes_whole(job)
 
@@ -96,6 +97,16 @@ def test_an_image_that_cannot_be_had_is_the_reason_and_there_is_no_log_yet(
     assert eventually(lambda: job.seen.reason in {"ErrImagePull", "ImagePullBackOff"}, SECONDS_MAX)
     assert job.seen.state is JobState.PENDING
     assert log_tail(real_cluster, job.namespace, job.seen.pods[0].name) == []
+    assert _goes_whole(job)
+
+
+def test_a_pull_secret_that_is_not_there_is_told_beside_the_image_that_cannot_be_had(
+    real_cluster: ClusterConnection, tenancy: Tenancy
+) -> None:
+    job = _job(real_cluster, tenancy, "true", image="127.0.0.1:1/never/there:1", image_pull_secret="nobody-made-it")
+    assert eventually(lambda: job.seen.reason in {"ErrImagePull", "ImagePullBackOff"}, SECONDS_MAX)
+    told = [one for one in job_events(real_cluster, job.namespace, job.id) if one.is_warning]
+    assert "nobody-made-it" in next(one.message for one in told if one.reason == "FailedToRetrieveImagePullSecret")
     assert _goes_whole(job)
 
 

@@ -27,6 +27,12 @@ PLAYERS: Final = frozenset({"kwok"})
 TOKEN_ENDING: Final = ".berth.io/gpu"
 GPU: Final = "nvidia.com/gpu"
 OWNER_LABEL: Final = "berth.io/workspace"
+LEASE_LABEL: Final = "berth.io/lease"
+"""On the pods of a job: the fence of the lease that is its own, whose tokens they ask for."""
+UNNAMED: Final = "?"
+"""Behind the beginning of a name of which the rest is not known yet."""
+JOB: Final = "lease-"
+"""So begins the name under which the tokens of a job's lease are written; a workspace's bear its tenant's."""
 ANCHOR: Final = "berth-access-"
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 STRAY_MAX: Final = timedelta(seconds=100)
@@ -53,6 +59,7 @@ class GpuPod:
     namespace: str
     name: str
     tenant: str
+    """Whose tokens it asks for: its workspace's, or its job's own."""
     gpus: int
     node: str = ""
     bound_at: datetime | None = None
@@ -67,7 +74,7 @@ class Deeds:
     """The trail by subject."""
 
     marks: dict[tuple[str, str, str], list[Mark]] = field(default_factory=lambda: defaultdict(list))
-    """By cluster, node and tenant."""
+    """By cluster, node and tenant, or the job's own lease."""
     pods: list[GpuPod] = field(default_factory=list)
     anchors: dict[tuple[str, int], list[tuple[datetime, bool]]] = field(default_factory=lambda: defaultdict(list))
     """By cluster and fence: made (True) or gone."""
@@ -216,14 +223,43 @@ def _tell_pod(
 ) -> None:
     place = (write.cluster, write.namespace, write.name)
     if (write.kind, write.verb) == ("pods", "create"):
-        tenant, gpus = owners.get(place[:2], ""), _gpus(write.body)
+        tenant, gpus = _tenant(write.body) or owners.get(place[:2], ""), _gpus(write.body)
         if tenant and gpus:
+            place = (*place[:2], write.name or f"{write.body['metadata']['generateName']}{UNNAMED}{len(deeds.pods)}")
             known[place] = GpuPod(*place, tenant, gpus)
             deeds.pods.append(known[place])
-    elif (write.kind, write.verb) == ("pods/binding", "create") and place in known:
+        return
+    _name_it(known, place)
+    if (write.kind, write.verb) == ("pods/binding", "create") and place in known:
         known[place].node, known[place].bound_at = write.body["target"]["name"], write.at
-    elif (write.kind, write.verb) == ("pods", "delete") and place in known and _is_final(write, known[place]):
-        known.pop(place).gone_at = write.at
+    elif (write.kind, write.verb) == ("pods", "delete") and place in known:
+        _tell_deletion(known[place], write)
+        if _is_final(write, known[place]):
+            del known[place]
+
+
+def _name_it(known: dict[tuple[str, str, str], GpuPod], place: tuple[str, str, str]) -> None:
+    """A pod of a controller is named by its API server, which is not in the log: the first that may be meant is."""
+    if place in known:
+        return
+    for cluster, namespace, name in list(known):
+        prefix, is_unnamed, _ = name.partition(UNNAMED)
+        if is_unnamed and (cluster, namespace) == place[:2] and place[2].startswith(prefix):
+            known[place] = known.pop((cluster, namespace, name))
+            known[place].name = place[2]
+            return
+
+
+def _tell_deletion(pod: GpuPod, write: Write) -> None:
+    """Of a job's pod that has ended by itself, which nobody's log says, the first deletion is the last that is heard."""
+    if pod.tenant.startswith(JOB) or _is_final(write, pod):
+        pod.gone_at = write.at
+
+
+def _tenant(pod: Json) -> str:
+    """Of the pod of a job."""
+    fence = ((pod.get("metadata") or {}).get("labels") or {}).get(LEASE_LABEL, "")
+    return f"{JOB}{fence}" if fence else ""
 
 
 def _is_final(write: Write, pod: GpuPod) -> bool:
@@ -250,25 +286,27 @@ def _gpus(pod: Json) -> int:
 
 
 def _place(deeds: Deeds, lease: Lease, node: str) -> tuple[str, str, str]:
-    digits = _digits(lease)
     return next(
-        (place for place in deeds.marks if place[:2] == (lease.cluster, node) and place[2].endswith(digits)),
-        (lease.cluster, node, digits),
+        (place for place in deeds.marks if place[:2] == (lease.cluster, node) and _is_of(lease, place[2])),
+        (lease.cluster, node, str(lease)),
     )
 
 
 def _leases_at(chronicle: Chronicle, place: tuple[str, str, str]) -> list[Lease]:
-    """Leases of that tenant on that node."""
+    """Leases of that tenant, or of that job, on that node."""
     cluster, node, tenant = place
     return [
         lease
         for lease in chronicle.leases.values()
-        if lease.cluster == cluster and node in lease.nodes and tenant.endswith(_digits(lease))
+        if lease.cluster == cluster and node in lease.nodes and _is_of(lease, tenant)
     ]
 
 
-def _digits(lease: Lease) -> str:
-    return lease.workspace_id.replace("-", "")[-TENANT_DIGITS:]
+def _is_of(lease: Lease, tenant: str) -> bool:
+    """Whether its tokens are written under this name."""
+    if not lease.is_exclusive:
+        return tenant == f"{JOB}{lease.fence}"
+    return not tenant.startswith(JOB) and tenant.endswith(lease.workspace_id.replace("-", "")[-TENANT_DIGITS:])
 
 
 def _is_open(lease: Lease, at: datetime) -> bool:

@@ -6,24 +6,36 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.jobs import ClusterJobs
 from arbitration.arbiter_pass import grant
 from clusters.capacity import read_tokens, remove_tokens
+from clusters.disks import make_volume
 from clusters.inventory import observe_nodes
 from clusters.tenancy import delete_tenancy
 from delivery.courier import Courier
 from delivery.temporal import TemporalAddress, TemporalDoor
+from domain.disk import VolumeOrder, volume_name
 from domain.gpr import Phase
-from domain.identifiers import CORE_TASK_QUEUE, gpr_workflow_id, is_lease_token, job_workflow_id, token_key
-from ledger import gprs, jobs, leases, workspaces
+from domain.identifiers import (
+    CORE_TASK_QUEUE,
+    disk_operation_workflow_id,
+    gpr_workflow_id,
+    is_lease_token,
+    job_workflow_id,
+    token_key,
+)
+from ledger import boxes, disks, gprs, jobs, leases, workspaces
 from ledger import lifecycle as lifecycle_rows
-from tests.builders import a_gpr, a_job, a_workspace, now, the_inventory_of
+from tests.builders import a_box, a_disk, a_gpr, a_job, a_workspace, now, the_inventory_of
 from tests.builders_clusters import make_tenancy
-from worker.parts import cluster_worker, core_worker
+from worker.parts import ClusterOptions, cluster_worker, core_worker
+from workflows.box import BoxWorkflow
+from workflows.disk_operation import DiskOperationWorkflow
 from workflows.gpr import GprWorkflow
 from workflows.job import JobWorkflow
 
@@ -35,10 +47,20 @@ if TYPE_CHECKING:
     from temporalio.worker import Interceptor
 
     from clusters.connection import ClusterConnection
+    from domain.box import Box
+    from domain.disk import Disk, DiskAction, DiskOperation, Snapshot
     from domain.gpr import Gpr
     from domain.job import Job
     from domain.workspace import Tenancy
     from ledger.connection import Ledger
+
+
+NODES = ["t4-a", "t4-b", "h100-a", "h100-b"]
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q"
+NOWHERE = "http://127.0.0.1:9"
+"""Where nobody answers."""
+USED = """update disk set cluster = $2, namespace = $3, volume = $4, volume_seen = true, volumes_made = 1, last_used_at = now()
+          where id = $1"""
 
 
 class Stage:
@@ -53,6 +75,7 @@ class Stage:
         others: Sequence[ClusterConnection] = (),
         interceptors: Sequence[Interceptor] = (),
         patience_seconds: float = 2,
+        github_url: str = NOWHERE,
     ) -> None:
         self.environment = environment
         self.ledger = ledger
@@ -62,13 +85,15 @@ class Stage:
         self.courier = Courier(ledger, self.temporal)
         self._interceptors = interceptors
         self._patience_seconds = patience_seconds
+        self._github_url = github_url
         self._stack = AsyncExitStack()
         self._tenancies: list[Tenancy] = []
         self._started: list[WorkflowHandle[Any, Any]] = []
 
     async def __aenter__(self) -> Self:
         client = self.environment.client
-        core = core_worker(client, self.ledger, self.courier, self.temporal, interceptors=self._interceptors)
+        doors = (self.ledger, self.courier, self.temporal)
+        core = core_worker(client, *doors, github_url=self._github_url, interceptors=self._interceptors)
         await self._stack.enter_async_context(core)
         for cluster in self.clusters:
             await the_inventory_of(self.ledger, cluster)
@@ -77,7 +102,7 @@ class Stage:
                 cluster,
                 self.ledger,
                 self.courier,
-                patience_seconds=self._patience_seconds,
+                options=ClusterOptions(self._patience_seconds, self._patience_seconds),
                 interceptors=self._interceptors,
             )
             await self._stack.enter_async_context(kube)
@@ -135,6 +160,20 @@ class Stage:
         """Start a job's lifecycle in skipped time."""
         return await self.start_workflow(JobWorkflow.run, str(job_id), job_workflow_id(job_id))
 
+    async def a_granted_box(self, workspace_id: UUID, **changes: Any) -> UUID:
+        """Submitted, by somebody who brought a key, and granted; its lifecycle does not run yet."""
+        box_id = await a_box(self.ledger, workspace_id, **{"github_user": "", "keys": (KEY,), **changes})
+        await self.arbitrate()
+        return box_id
+
+    async def start_box(self, box_id: UUID) -> WorkflowHandle[BoxWorkflow, str]:
+        """Start a box's lifecycle in skipped time."""
+        return await self.start_workflow(BoxWorkflow.run, str(box_id), job_workflow_id(box_id))
+
+    async def box(self, box_id: UUID) -> Box:
+        async with self.ledger.reading() as connection:
+            return await boxes.find(connection, box_id)
+
     async def observe_jobs(self) -> None:
         """What the watch does when something of a job has changed."""
         observer = ClusterJobs(self.cluster, self.ledger, self.courier)
@@ -144,9 +183,57 @@ class Stage:
         async with self.ledger.reading() as connection:
             return await jobs.find(connection, job_id)
 
+    async def a_used_disk(self, workspace_id: UUID, name: str = "", *, size_gb: int = 20) -> UUID:
+        """A disk whose data is in a volume, as when its box has gone and no copy was made yet."""
+        disk_id = await a_disk(self.ledger, workspace_id, name, size_gb=size_gb)
+        namespace = (await self.tenancy(workspace_id)).namespaces[0]
+        async with self.ledger.transaction() as connection:
+            await connection.execute(USED, disk_id, self.cluster.name, namespace, volume_name(disk_id, 1))
+            disk = await disks.find(connection, disk_id)
+        order = VolumeOrder(disk_id, disk.name, disk.volume, disk.size_gb, "", is_new=True)
+        await asyncio.to_thread(make_volume, self.cluster, order, namespace=namespace)
+        return disk_id
+
+    async def disk(self, disk_id: UUID) -> Disk:
+        async with self.ledger.reading() as connection:
+            return await disks.find(connection, disk_id)
+
+    async def snapshots(self, disk_id: UUID) -> list[Snapshot]:
+        """Those that are not gone, newest first."""
+        async with self.ledger.reading() as connection:
+            return await disks.all_snapshots(connection, disk_id)
+
+    async def an_operation(self, disk_id: UUID, action: DiskAction, **argument: object) -> UUID:
+        """Accepted; its lifecycle does not run yet."""
+        operation_id = uuid4()
+        async with self.ledger.transaction() as connection:
+            await disks.request(connection, disk_id, operation_id, action, argument, None, now())
+        return operation_id
+
+    async def operation(self, operation_id: UUID) -> DiskOperation:
+        async with self.ledger.reading() as connection:
+            return await disks.operation(connection, operation_id)
+
+    async def start_operation(self, operation_id: UUID) -> WorkflowHandle[DiskOperationWorkflow, str]:
+        """Start a disk operation in skipped time."""
+        run, workflow_id = DiskOperationWorkflow.run, disk_operation_workflow_id(operation_id)
+        return await self.start_workflow(run, str(operation_id), workflow_id)
+
+    async def done(self, disk_id: UUID, action: DiskAction, **argument: object) -> DiskOperation:
+        """An operation, carried out."""
+        operation_id = await self.an_operation(disk_id, action, **argument)
+        await (await self.start_operation(operation_id)).result()
+        return await self.operation(operation_id)
+
     async def start_workflow(self, run: Any, argument: str, workflow_id: str) -> WorkflowHandle[Any, Any]:
-        """Start any workflow in skipped time; it is terminated at the end if it still runs."""
-        handle = await self.environment.client.start_workflow(run, argument, id=workflow_id, task_queue=CORE_TASK_QUEUE)
+        """Start any workflow in skipped time, unless a message did; it is terminated at the end if it still runs."""
+        handle = await self.environment.client.start_workflow(
+            run,
+            argument,
+            id=workflow_id,
+            task_queue=CORE_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
         self._started.append(handle)
         return handle
 
@@ -185,6 +272,3 @@ class Stage:
 
 def _gpr_id(lifecycle: WorkflowHandle[GprWorkflow, str]) -> UUID:
     return UUID(lifecycle.id.partition("/")[2])
-
-
-NODES = ["t4-a", "t4-b", "h100-a", "h100-b"]

@@ -13,6 +13,7 @@ from domain.gpr import EndCause, Phase
 from domain.identifiers import lease_token_key
 from domain.job import EnvironmentVariable, Job, JobKind, JobState, JobStatus
 from domain.messages import Standing
+from ledger import jobs, suspension
 from ledger import lifecycle as moves
 from tests.builders import a_job, now
 from tests.workflows.disturbances import FOR_EVER, FailingStep, Recording
@@ -55,6 +56,14 @@ async def running(stage: Stage, job_id: UUID, state: JobState = JobState.RUNNING
         await asyncio.sleep(0.05)
     await seen(stage, job_id, state)
     return lifecycle
+
+
+async def comes_to(stage: Stage, job_id: UUID, phase: Phase) -> None:
+    for _ in range(400):
+        if (await stage.job(job_id)).gpr.phase is phase:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"not {phase}: {await stage.job(job_id)}")
 
 
 def pods_of(stage: Stage, job: Job) -> list[dict[str, Any]]:
@@ -104,17 +113,70 @@ async def test_a_training_job_whose_pods_fail_for_good_fails_with_their_reason(s
     await assert_gone(stage, workspace, job_id)
 
 
-async def test_a_job_that_somebody_took_away_on_its_cluster_has_failed_and_gives_its_gpus_back(stage: Stage) -> None:
+@pytest.mark.parametrize("kind", [JobKind.INFERENCE, JobKind.NOTEBOOK, JobKind.COMPUTE])
+async def test_a_job_that_somebody_took_away_on_its_cluster_has_failed_and_gives_its_gpus_back(
+    stage: Stage, kind: JobKind
+) -> None:
     workspace = await stage.a_workspace()
-    job_id = await stage.a_granted_job(workspace, kind=JobKind.COMPUTE, duration_seconds=None)
+    job_id = await stage.a_granted_job(workspace, kind=kind, port=8000, duration_seconds=None)
     lifecycle = await running(stage, job_id)
     job = await stage.job(job_id)
     await asyncio.to_thread(delete_job_objects, stage.cluster, job.spec.namespace, str(job_id))
     while (await stage.job(job_id)).gpr.phase is Phase.ACTIVE:
         await stage.observe_jobs()
     assert await lifecycle.result() == Phase.FAILED
-    assert "took away" in (await stage.job(job_id)).gpr.failure
+    job = await stage.job(job_id)
+    assert (job.status, job.gpr.end_cause, job.gpr.failure) == (JobStatus.FAILED, EndCause.JOB_FAILED, jobs.VANISHED)
     await assert_gone(stage, workspace, job_id)
+
+
+async def test_a_suspended_job_gives_its_gpus_back_and_runs_again_once_it_is_resumed(stage: Stage) -> None:
+    workspace = await stage.a_workspace()
+    job_id = await stage.a_granted_job(workspace, kind=JobKind.COMPUTE, duration_seconds=None)
+    lifecycle = await running(stage, job_id)
+    first = (await stage.job(job_id)).gpr
+    async with stage.ledger.transaction() as connection:
+        messages = await suspension.suspend(connection, job_id, now(), "anna")
+    stage.courier.deliver_soon(messages)
+    await comes_to(stage, job_id, Phase.QUEUED)
+    await assert_gone(stage, workspace, job_id)
+    await stage.arbitrate()
+    job = await stage.job(job_id)
+    assert (job.gpr.phase, job.status, job.observed, job.gpr.retries) == (Phase.QUEUED, JobStatus.SUSPENDED, None, 0)
+    async with stage.ledger.transaction() as connection:
+        await suspension.resume(connection, job_id, now(), "anna")
+    await stage.grant_again(job_id, lifecycle)
+    await comes_to(stage, job_id, Phase.ACTIVE)
+    await seen(stage, job_id, JobState.RUNNING)
+    again = (await stage.job(job_id)).gpr
+    assert (again.sequence, again.fence != first.fence) == (first.sequence, True)
+    await lifecycle.signal(JobWorkflow.release, await ended(stage, job_id))
+    assert await lifecycle.result() == Phase.RELEASED
+    await assert_gone(stage, workspace, job_id)
+
+
+@pytest.mark.parametrize("step", [*OWN_STEPS[1:], *TEARDOWN_STEPS])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_suspension_one_of_whose_steps_fails_or_runs_twice_is_still_one(
+    skipping: WorkflowEnvironment,
+    ledger: Ledger,
+    cluster: ClusterConnection,
+    step: str,
+    when: Literal["before", "after"],
+) -> None:
+    failing = FailingStep(step, when=when)
+    async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
+        workspace = await stage.a_workspace()
+        job_id = await stage.a_granted_job(workspace, kind=JobKind.COMPUTE, duration_seconds=None)
+        lifecycle = await running(stage, job_id)
+        async with ledger.transaction() as connection:
+            stage.courier.deliver_soon(await suspension.suspend(connection, job_id, now(), "anna"))
+        await comes_to(stage, job_id, Phase.QUEUED)
+        await assert_gone(stage, workspace, job_id)
+        assert (await stage.job(job_id)).status is JobStatus.SUSPENDED
+        await lifecycle.signal(JobWorkflow.release, await ended(stage, job_id, EndCause.CANCELLED))
+        assert await lifecycle.result() == Phase.CANCELLED
+    assert failing.failed == 1
 
 
 async def test_a_job_ends_with_its_lease(stage: Stage) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from activities.reconciling import RealClusterReconciling
 from clusters.capacity import read_tokens, remove_tokens, write_tokens
 from clusters.inventory import observe_nodes
+from domain.disk import DiskAction, OperationStatus
 from domain.gpr import EndCause, Phase
 from domain.hardware import NodeState
-from domain.identifiers import gpr_workflow_id, reconcile_schedule_id, token_key
+from domain.identifiers import disk_operation_workflow_id, gpr_workflow_id, reconcile_schedule_id, token_key
 from domain.limits import Amounts
-from ledger import inventory, leases, quotas
+from ledger import disks, inventory, leases, quotas
 from ledger import lifecycle as moves
-from tests.builders import a_gpr, now
+from tests.builders import a_disk, a_gpr, now
 from tests.builders_clusters import a_pod, eventually
 from tests.workflows.stage import Stage
 from workflows.gpr import GprWorkflow
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from ledger.leases import OpenLease
     from workflows.signatures import Repairs
 
+AN_OLD_COPY = """insert into disk_snapshot (id, disk_id, cluster, namespace, name, phase, created_at, ready_at)
+                 select $1, id, 'worker-1', 'gone', 'old', 'ready', now() - interval '8 days', now() - interval '8 days'
+                 from disk where id = $2"""
 POD_THAT_STAYS = {
     "metadata": {"name": "stays", "annotations": {"kwok.berth.io/hold-delete": "true"}},
     "spec": {
@@ -156,6 +160,33 @@ async def test_a_lifecycle_that_does_not_run_is_started(stage: Stage) -> None:
     lifecycle = stage.environment.client.get_workflow_handle(gpr_workflow_id(gpr_id))
     assert (await lifecycle.describe()).workflow_type == "Gpr"
     await lifecycle.terminate("the test is over")
+
+
+async def test_an_operation_on_a_disk_that_does_not_run_is_started(stage: Stage) -> None:
+    disk_id = await a_disk(stage.ledger, await stage.a_workspace())
+    operation_id = await stage.an_operation(disk_id, DiskAction.CREATE)
+    repairs: Repairs = await (
+        await stage.start_workflow(ReconcileLedgerWorkflow.run, "", reconcile_schedule_id("ledger"))
+    ).result()
+    assert any(str(operation_id) in line for line in repairs.mended)
+    await stage.courier.drain()
+    lifecycle = stage.environment.client.get_workflow_handle(disk_operation_workflow_id(operation_id))
+    assert (await lifecycle.describe()).workflow_type == "DiskOperation"
+    await lifecycle.result()
+    assert (await stage.operation(operation_id)).status is OperationStatus.COMPLETED
+
+
+async def test_copies_that_grew_old_while_nothing_was_done_with_their_disk_are_asked_to_go(stage: Stage) -> None:
+    disk_id = await a_disk(stage.ledger, await stage.a_workspace())
+    async with stage.ledger.transaction() as connection:
+        await connection.execute(AN_OLD_COPY, uuid4(), disk_id)
+    for _ in range(2):
+        await (await stage.start_workflow(ReconcileLedgerWorkflow.run, "", reconcile_schedule_id("ledger"))).result()
+    async with stage.ledger.reading() as connection:
+        (operation,) = await disks.operations(connection, disk_id, 10)
+    assert operation.action is DiskAction.PRUNE
+    await stage.courier.drain()
+    await stage.environment.client.get_workflow_handle(disk_operation_workflow_id(operation.id)).result()
 
 
 async def active_lease(stage: Stage) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from api.operations.inventory import SeenNode
 from domain.credentials import ApiKey
 from domain.durations import format_duration, parse_duration
 from domain.failures import InvalidRequest
-from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase, PlannedStart
+from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase, PlannedStart, may_come_back
 from domain.hardware import GpuHolder, NodeState, memory_gib
 from domain.identity import Role
 from domain.priority import checked_priority
@@ -301,7 +301,7 @@ def _held_gpus(seen: SeenNode) -> int:
 
 def _status(gpr: Gpr) -> schemas.GprStatus:
     provisioning, internal = STATUS_OF[gpr.phase]
-    if gpr.phase is Phase.RELEASING and gpr.active_at is None:
+    if gpr.phase is Phase.RELEASING and (gpr.active_at is None or may_come_back(gpr.phase, gpr.end_cause)):
         provisioning, internal = STATUS_OF[Phase.PROVISIONING]
     nodes = sorted({gpu.node for gpu in gpr.gpus}) if gpr.phase is not Phase.QUEUED else []
     return schemas.GprStatus(

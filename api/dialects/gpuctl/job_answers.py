@@ -11,7 +11,7 @@ from typing import Final, Literal
 from api.dialects.gpuctl import schemas
 from api.dialects.gpuctl.default_namespace import outward
 from api.dialects.gpuctl.job_document import DEFAULT_POOL
-from api.dialects.gpuctl.job_translation import PRIORITY_WORD, JobOrder, yaml_content_of
+from api.dialects.gpuctl.job_translation import KIND_WORD, NOTEBOOK_PORT, PRIORITY_WORD, JobOrder, yaml_content_of
 from api.dialects.gpuctl.quantities import cpu_millis, memory_bytes
 from api.dialects.gpuctl.translation import age
 from api.operations.jobs import JobSubmission, PodLog
@@ -24,6 +24,10 @@ NOT_KNOWN: Final = "N/A"
 SUBMITTED: Final = "Job submitted to resource pool"
 BYTES_PER_MEBIBYTE: Final = MEBIBYTES_PER_GIBIBYTE**2
 
+_LISTEN: Final = frozenset(KIND_WORD[kind] for kind in SERVICE_KINDS)
+JUPYTER: Final = "jupyter"
+"""A box's port for that, by its name."""
+
 ResourceType = Literal["Pod", "Job", "Deployment", "StatefulSet"]
 RESOURCE_TYPE: Final[MappingProxyType[JobKind, ResourceType]] = MappingProxyType(
     {
@@ -31,6 +35,7 @@ RESOURCE_TYPE: Final[MappingProxyType[JobKind, ResourceType]] = MappingProxyType
         JobKind.INFERENCE: "Deployment",
         JobKind.NOTEBOOK: "StatefulSet",
         JobKind.COMPUTE: "Deployment",
+        JobKind.BOX: "Pod",
     }
 )
 
@@ -55,7 +60,7 @@ def created(job: Job) -> schemas.JobCreated:
     """A job that was taken."""
     spec = job.spec
     return schemas.JobCreated(
-        jobId=spec.name, name=spec.name, kind=spec.kind, createdAt=job.gpr.submitted_at, message=SUBMITTED
+        jobId=spec.name, name=spec.name, kind=KIND_WORD[spec.kind], createdAt=job.gpr.submitted_at, message=SUBMITTED
     )
 
 
@@ -64,7 +69,9 @@ def tried_out(spec: JobSpec, start: PlannedStart, now: datetime) -> schemas.JobC
     starts_at = start.estimate.starts_at
     when = f"would start at {starts_at:%Y-%m-%d %H:%M:%S} UTC" if starts_at else "nobody can know when it would start"
     message = f"Dry run, nothing was made: {when}. {start.estimate.reason}".strip()
-    return schemas.JobCreated(jobId=spec.name, name=spec.name, kind=spec.kind, createdAt=now, message=message)
+    return schemas.JobCreated(
+        jobId=spec.name, name=spec.name, kind=KIND_WORD[spec.kind], createdAt=now, message=message
+    )
 
 
 def item(job: Job, pod_name: str, now: datetime) -> schemas.JobItem:
@@ -74,7 +81,7 @@ def item(job: Job, pod_name: str, now: datetime) -> schemas.JobItem:
         jobId=pod_name or job.spec.name,
         name=job.spec.name,
         namespace=outward(job.spec.namespace),
-        kind=job.spec.kind,
+        kind=KIND_WORD[job.spec.kind],
         status=_status_of_pod(job, pod),
         ready=_ready(job, pod),
         node=(pod.node if pod else "") or NOT_KNOWN,
@@ -90,7 +97,7 @@ def detail(job: Job, asked: str, happenings: Sequence[JobEvent], now: datetime) 
         job_id=pod.name if pod else spec.name,
         name=pod.name if pod else spec.name,
         namespace=outward(spec.namespace),
-        kind=spec.kind,
+        kind=KIND_WORD[spec.kind],
         resource_type=RESOURCE_TYPE[spec.kind],
         status=spoken(job),
         age=age(job.gpr.submitted_at, now),
@@ -102,7 +109,7 @@ def detail(job: Job, asked: str, happenings: Sequence[JobEvent], now: datetime) 
         metrics={},
         yaml_content=yaml_content_of(_order(job)),
         events=[_event(one, now) for one in happenings],
-        access_methods=_access(job) if spec.kind in SERVICE_KINDS else None,
+        access_methods=_access(job) if KIND_WORD[spec.kind] in _LISTEN else None,
     )
 
 
@@ -167,10 +174,17 @@ def _event(one: JobEvent, now: datetime) -> schemas.JobEvent:
     )
 
 
+def _node_port(job: Job) -> int | None:
+    if job.observed is None:
+        return None
+    entrance = job.observed.entrance
+    return job.observed.service_node_port or (entrance.node_ports.get(JUPYTER) if entrance else None) or None
+
+
 def _access(job: Job) -> schemas.AccessMethods:
     pods = job.observed.pods if job.observed else ()
     pod = next((one for one in pods if one.ip), None)
-    port, node_port = job.spec.port, (job.observed.service_node_port if job.observed else 0) or None
+    port, node_port = job.spec.port or NOTEBOOK_PORT, _node_port(job)
     node = pod.node if pod and node_port else None
     return schemas.AccessMethods(
         pod_ip_access=schemas.PodAccess(

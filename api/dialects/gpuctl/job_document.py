@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -40,7 +40,8 @@ from api.dialects.gpuctl.yaml_documents import Path, YamlDocument
 from api.problems import InvalidFields
 from domain.job import SERVICE_KINDS, JobKind
 
-JOB_KINDS: Final = tuple(kind.value for kind in JobKind)
+KindWord = Literal["training", "inference", "notebook", "compute"]
+JOB_KINDS: Final = get_args(KindWord)
 DEFAULT_POOL: Final = "default"
 ARGUMENTS_MAX: Final = 1000
 VARIABLES_MAX: Final = 500
@@ -115,7 +116,7 @@ class Storage(Section):
 class JobDocument(Section):
     """A job as its author wrote it, checked."""
 
-    kind: Annotated[Literal["training", "inference", "notebook", "compute"], told_by(lambda kind: str(kind).lower())]
+    kind: Annotated[KindWord, told_by(lambda kind: str(kind).lower())]
     version: Version | None = None
     job: JobIdentity
     environment: Environment

@@ -13,8 +13,8 @@ from fastapi import Query, Response
 from api.calls import CreatingCall, CurrentCall
 from api.dialects.gpuctl import default_namespace, envelopes, job_answers, schemas
 from api.dialects.gpuctl.bodies import DocumentBody, document_body_of
-from api.dialects.gpuctl.job_document import DEFAULT_POOL, read_job
-from api.dialects.gpuctl.job_translation import to_domain
+from api.dialects.gpuctl.job_document import DEFAULT_POOL, KindWord, read_job
+from api.dialects.gpuctl.job_translation import kinds_called, to_domain
 from api.dialects.gpuctl.paths import CHANGE, LIST, LOOK, PageNumber, PageSize, PathWord, QueryWord, new_router
 from api.dialects.gpuctl.yaml_documents import YamlDocument, load_yaml
 from api.operations import jobs, namespaces
@@ -22,14 +22,14 @@ from api.operations.call import Call
 from api.operations.jobs import JobQuery, JobSubmission
 from api.payloads import body_of, content, payload
 from domain.failures import BerthFailure, InvalidRequest
-from domain.job import JobKind, JobStatus
+from domain.job import JobStatus
 
 LINES_MAX = 10_000
 
 router = new_router()
 
 Force = Annotated[bool, Query()]
-Kind = Annotated[JobKind | None, Query()]
+Kind = Annotated[KindWord | None, Query()]
 StatusWord = Annotated[schemas.StatusWord | None, Query(description="Compared without regard to case.")]
 Batch = Annotated[schemas.JobBatch, payload(schemas.JobBatch, bytes_max=schemas.BATCH_BYTES_MAX)]
 
@@ -94,7 +94,7 @@ async def list_jobs(  # noqa: PLR0913 - the document's parameters
 ) -> Response:
     """Jobs, pod by pod; one that has no pod yet by itself. What ended by itself is shown for a day."""
     query = JobQuery(
-        kind=kind,
+        kinds=kinds_called(kind) if kind else None,
         pool="" if pool == DEFAULT_POOL else pool or None,
         namespace=_inward(namespace),
         status=_status(status) if status else None,

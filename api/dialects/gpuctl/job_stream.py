@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import structlog
@@ -29,6 +30,7 @@ from api.operations.job_following import LogDoors, Wish
 from api.operations.pod_stream import LINES_KEPT
 from api.payloads import fields_of
 from api.problems import problem_of
+from api.websockets import send_frames, text_frame
 from domain.failures import BerthFailure, Unauthenticated, Unavailable
 from domain.job import Job, LogLine
 
@@ -42,6 +44,10 @@ REFUSED: Final = 4000
 GONE: Final = 1006
 """The client went without a word; only ever seen in logs and metrics."""
 REASON_BYTES_MAX: Final = 123
+PIECE_BYTES: Final = 1 << 16
+"""What is written to a client in one go, and one line more at most."""
+SHARED_MAX: Final = 4_096
+"""Longer lines are put into a frame for each client anew, so that what is kept stays small."""
 _RFC3339: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _Word = Annotated[str, Field(max_length=253, pattern=r"^[^\x00]*$")]
 
@@ -173,15 +179,33 @@ async def _tell(session: _Session) -> Ending:
     lines = job_following.follow(session.call, session.doors, session.job, session.wish)
     async with aclosing(lines) as batches:
         async for batch in batches:
-            for line in batch:
-                await session.websocket.send_text(_frame(line, timestamps=session.timestamps))
+            for frames in _frames(batch, timestamps=session.timestamps):
+                await send_frames(session.websocket, frames)
             await asyncio.sleep(0)  # a client that takes all at once must not keep the others waiting
     return Ending(NORMAL, "the job has ended")
 
 
-def _frame(line: LogLine, *, timestamps: bool) -> str:
+def _frames(lines: Sequence[LogLine], *, timestamps: bool) -> Iterator[bytes]:
+    """Frames in pieces that a slow client's connection can hold."""
+    piece, size = list[bytes](), 0
+    for line in lines:
+        frame = (_frame if len(line.text) > SHARED_MAX else _shared_frame)(line, timestamps)
+        piece.append(frame)
+        size += len(frame)
+        if size >= PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    if piece:
+        yield b"".join(piece)
+
+
+def _frame(line: LogLine, timestamps: bool) -> bytes:  # noqa: FBT001 - a key of the cache
     text = f"{line.at} {line.text}" if timestamps and line.at else line.text
-    return to_json({"type": "log", "data": text}).decode()
+    return text_frame(to_json({"type": "log", "data": text}))
+
+
+_shared_frame = lru_cache(LINES_KEPT * 4)(_frame)
+"""All who follow a pod are told the same lines at about the same time."""
 
 
 async def _until_client_goes(session: _Session) -> Ending:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
-from api.dialects.gpuctl.job_document import DEFAULT_POOL, HIDDEN, Exposure, JobDocument
+from api.dialects.gpuctl.job_document import DEFAULT_POOL, HIDDEN, Exposure, JobDocument, KindWord
 from domain.durations import format_duration, parse_duration
 from domain.job import SERVICE_KINDS, EnvironmentVariable, JobKind, JobSpec
 from domain.priority import Band, band_of
@@ -15,6 +15,16 @@ from domain.priority import Band, band_of
 PRIORITY_OF: Final[Mapping[str, int]] = MappingProxyType({"high": 250, "medium": 150, "low": 50})
 """The middle of each band."""
 PRIORITY_WORD: Final[Mapping[Band, str]] = MappingProxyType({Band.HIGH: "high", Band.MEDIUM: "medium", Band.LOW: "low"})
+KIND_WORD: Final[Mapping[JobKind, KindWord]] = MappingProxyType(
+    {
+        JobKind.TRAINING: "training",
+        JobKind.INFERENCE: "inference",
+        JobKind.NOTEBOOK: "notebook",
+        JobKind.COMPUTE: "compute",
+        JobKind.BOX: "notebook",
+    }
+)
+"""A box is somebody's interactive pod, too; who wants more of it asks where boxes are made."""
 DEFAULT_NAMESPACE: Final = "default"
 DOCUMENT_VERSION: Final = "v0.1"
 SERVICE_PORT: Final = 8000
@@ -52,7 +62,7 @@ def to_domain(document: JobDocument, *, namespace: str = DEFAULT_NAMESPACE) -> J
 def yaml_content_of(order: JobOrder, *, show_values: bool = False) -> dict[str, object]:
     """The document that asks for this, in the document's own shape; values of variables only where they may be seen."""
     spec = order.spec
-    content: dict[str, object] = {"kind": spec.kind.value, "version": DOCUMENT_VERSION, "job": _identity(order)}
+    content: dict[str, object] = {"kind": KIND_WORD[spec.kind], "version": DOCUMENT_VERSION, "job": _identity(order)}
     content["environment"] = _environment(spec, show_values=show_values)
     if spec.kind in SERVICE_KINDS:
         content["service"] = _service(order)
@@ -60,6 +70,11 @@ def yaml_content_of(order: JobOrder, *, show_values: bool = False) -> dict[str, 
     if spec.host_paths:
         content["storage"] = {"workdirs": [{"path": path} for path in spec.host_paths]}
     return content
+
+
+def kinds_called(word: KindWord) -> frozenset[JobKind]:
+    """The kinds that go by this word."""
+    return frozenset(kind for kind, called in KIND_WORD.items() if called == word)
 
 
 def _spec(document: JobDocument, namespace: str) -> JobSpec:

@@ -108,6 +108,18 @@ async def release_gpr(call: CurrentCall, gpr: str) -> Response:
     return native.answer(native.gpr_view(await gprs.release(call, gpr)))
 
 
+@router.post("/jobs/{gpr}/suspend", tags=["Gprs"], response_model=schemas.GprView, responses=_CHANGE)
+async def suspend_job(call: CurrentCall, gpr: str) -> Response:
+    """Let a job, or any Gpr, wait without GPUs until it is resumed. Its duration begins anew then. May be repeated."""
+    return native.answer(native.gpr_view(await gprs.suspend(call, gpr)))
+
+
+@router.post("/jobs/{gpr}/resume", tags=["Gprs"], response_model=schemas.GprView, responses=_CHANGE)
+async def resume_job(call: CurrentCall, gpr: str) -> Response:
+    """Let what is suspended wait for GPUs again, at its old place in the queue. May be repeated."""
+    return native.answer(native.gpr_view(await gprs.resume(call, gpr)))
+
+
 @router.get("/gprs/{gpr}/events", tags=["Gprs"], response_model=schemas.EventPage, responses=_LOOK)
 async def list_gpr_events(call: CurrentCall, gpr: str, limit: Limit = 100, after: After = None) -> Response:
     """What was decided about a Gpr, oldest first."""

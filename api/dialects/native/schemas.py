@@ -131,6 +131,7 @@ class GprView(Answer):
     retries: int
     cost: Decimal | None = Field(description="Until now, or in all; null without a price, or before it ran.")
     delays: int = Field(description="How often its estimate moved to later.")
+    suspended_at: datetime | None = Field(description="Since when it waits to be resumed.")
     estimate: EstimateView | None = Field(description="Only while queued.")
     lease: LeaseView | None
     version: int = Field(description="Grows with every change.")

@@ -143,6 +143,7 @@ def gpr_view(gpr: Gpr) -> schemas.GprView:
         retries=gpr.retries,
         cost=gpr.cost,
         delays=gpr.delays,
+        suspended_at=gpr.suspended_at,
         estimate=_estimate_view(gpr),
         lease=_lease_view(gpr),
         version=gpr.version,

@@ -75,6 +75,11 @@ def make_job(
     if node and spec.gpus_per_replica:
         write_tokens(connection, job.key, {node: spec.replicas * spec.gpus_per_replica})
     made = manifests(spec, where)
-    made[-1]["spec"]["template"]["metadata"]["annotations"] = annotations or {}
+    for template in [one if one["kind"] == "Pod" else one["spec"]["template"] for one in made if _makes_pods(one)]:
+        template["metadata"]["annotations"] = {**template["metadata"].get("annotations", {}), **(annotations or {})}
     create_job_objects(connection, made)
     return job
+
+
+def _makes_pods(manifest: Json) -> bool:
+    return manifest["kind"] == "Pod" or "template" in manifest.get("spec", {})

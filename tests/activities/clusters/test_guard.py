@@ -83,6 +83,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "the tenant's account": (a_pod(serviceAccountName="berth-user"), "may not run as berth-user"),
     "the system's priority": (a_pod(priorityClassName="system-node-critical"), "system priority"),
     "privilege": (a_pod(containers=[a_container(securityContext={"privileged": True})]), "privileged"),
+    "a volume of Berth's": (
+        a_pod(volumes=[{"name": "disk", "persistentVolumeClaim": {"claimName": "berth-disk-1"}}]),
+        "Berth's own jobs and boxes",
+    ),
     "the host's devices": (a_pod(volumes=[{"name": "dev", "hostPath": {"path": "/dev"}}]), "hostPath"),
 }
 

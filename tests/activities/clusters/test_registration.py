@@ -23,6 +23,18 @@ def test_credentials_without_rights_are_told_what_follows(kube_cluster: Cluster)
     assert "its credentials may not create serviceaccounts/token: no kubeconfigs can be issued" in found.lacks
 
 
+def test_a_cluster_whose_volumes_cannot_be_copied_is_told_what_follows(second_cluster: ClusterConnection) -> None:
+    classes = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"
+    kept = second_cluster.get(f"{classes}/simulated")
+    second_cluster.delete(f"{classes}/simulated")
+    found = probe(second_cluster)
+    second_cluster.create(
+        classes, {**kept, "metadata": {"name": "simulated", "annotations": kept["metadata"]["annotations"]}}
+    )
+    assert found.sufficient
+    assert [lack for lack in found.lacks if "disks are not copied" in lack]
+
+
 def test_installing_again_writes_nothing(connection: ClusterConnection) -> None:
     paths = [path_of(manifest) for manifest in cluster_manifests()]
     before = [connection.get(path)["metadata"]["resourceVersion"] for path in paths]

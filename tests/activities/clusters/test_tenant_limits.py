@@ -6,10 +6,12 @@ import pytest
 
 from clusters.access import make_anchor
 from clusters.connection import ClusterConnection
+from clusters.disk_manifests import snapshot_manifest
 from domain.failures import ClusterRefused
 from domain.workspace import Tenancy
 from tests.activities.clusters.cluster_views import AsTenant, NewWorkspace, pods_path
-from tests.builders_clusters import Json, a_pod
+from tests.builders_clusters import Json, a_pod, eventually
+from tests.builders_disks import MadeDisk
 
 
 @pytest.fixture
@@ -124,19 +126,64 @@ def test_a_tenant_may_open_its_network_but_not_drop_the_default(tenant: ClusterC
         tenant.delete(f"{policies}/berth-default-deny-ingress")
 
 
+def test_a_tenant_may_not_touch_the_volume_of_a_disk(
+    tenant: ClusterConnection, connection: ClusterConnection, workspace: Tenancy
+) -> None:
+    disk = MadeDisk(connection, workspace.namespaces[0])
+    volume = disk.make()
+    assert [claim["metadata"]["name"] for claim in tenant.items(disk.claims)] == [volume]
+    with pytest.raises(ClusterRefused, match="are Berth's"):
+        tenant.delete(f"{disk.claims}/{volume}")
+    with pytest.raises(ClusterRefused, match="are Berth's"):
+        tenant.merge(f"{disk.claims}/{volume}", {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}})
+
+
+def test_a_tenant_may_not_handle_snapshots(
+    tenant: ClusterConnection, connection: ClusterConnection, workspace: Tenancy
+) -> None:
+    disk = MadeDisk(connection, workspace.namespaces[0])
+    volume = disk.make()
+    snapshot = disk.ready_copy()
+    own = snapshot_manifest(disk.namespace, "mine", volume, "simulated", {})
+    del own["metadata"]["labels"]
+    with pytest.raises(ClusterRefused, match="cannot delete"):
+        tenant.delete(f"{disk.snapshots}/{snapshot}")
+    with pytest.raises(ClusterRefused, match="cannot create"):
+        tenant.create(disk.snapshots, own)
+    _give_role(connection, workspace, "cluster-admin", tenant)
+    with pytest.raises(ClusterRefused, match="are Berth's"):
+        tenant.delete(f"{disk.snapshots}/{snapshot}")
+    with pytest.raises(ClusterRefused, match="Berth's to copy"):
+        tenant.create(disk.snapshots, own)
+
+
+def _give_role(connection: ClusterConnection, workspace: Tenancy, role: str, tenant: ClusterConnection) -> None:
+    """What an administrator may have given the tenant's account besides; on return it counts."""
+    namespace, rbac = workspace.namespaces[0], "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "more"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "berth-user", "namespace": namespace}],
+    }
+    connection.create(f"/apis/{rbac}/v1/namespaces/{namespace}/rolebindings", binding)
+    assert eventually(lambda: _may_mint_tokens(tenant, namespace))
+
+
+def _may_mint_tokens(tenant: ClusterConnection, namespace: str) -> bool:
+    what = {"namespace": namespace, "verb": "create", "resource": "serviceaccounts", "subresource": "token"}
+    group = "authorization.k8s.io"
+    review = {"apiVersion": f"{group}/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": what}}
+    return bool(tenant.create(f"/apis/{group}/v1/selfsubjectaccessreviews", review)["status"]["allowed"])
+
+
 def test_further_rights_do_not_let_a_tenant_at_what_is_berths(
     tenant: ClusterConnection, connection: ClusterConnection, workspace: Tenancy, home: str
 ) -> None:
     namespace = workspace.namespaces[0]
     rbac = "rbac.authorization.k8s.io"
-    binding = {
-        "apiVersion": f"{rbac}/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "more"},
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "berth-user", "namespace": namespace}],
-    }
-    connection.create(f"/apis/{rbac}/v1/namespaces/{namespace}/rolebindings", binding)
+    _give_role(connection, workspace, "admin", tenant)
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
     with pytest.raises(ClusterRefused, match=r"may not be minted|are Berth's"):
         tenant.create(f"{home}/serviceaccounts/berth-user/token", request)

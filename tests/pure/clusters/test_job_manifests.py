@@ -40,12 +40,12 @@ def _container(spec: JobSpec, place: JobPlace | None = None) -> Json:
     return container
 
 
-@pytest.mark.parametrize("kind", JobKind)
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_made_of_its_objects_with_the_workload_last(kind: JobKind) -> None:
     assert [manifest["kind"] for manifest in manifests(a_job(kind, port=8080), a_place())] == KINDS[kind]
 
 
-@pytest.mark.parametrize("kind", JobKind)
+@pytest.mark.parametrize("kind", KINDS)
 def test_everything_and_every_pod_says_whose_it_is(kind: JobKind) -> None:
     place = a_place(pool="red", priority="high")
     variables = (EnvironmentVariable("A", "b"),)

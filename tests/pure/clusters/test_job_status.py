@@ -95,7 +95,25 @@ TRAINING: dict[str, tuple[Json, list[Json], JobState, str]] = {
         _ended("Failed", "BackoffLimitExceeded"),
         [failed()],
         JobState.FAILED,
+        "BackoffLimitExceeded: Error",
+    ),
+    "too many failures, the last of another sort": (
+        _ended("Failed", "BackoffLimitExceeded"),
+        [failed(name="it-0"), failed("OOMKilled", 137, name="it-1")],
+        JobState.FAILED,
+        "BackoffLimitExceeded: OOMKilled",
+    ),
+    "too many failures of pods that are gone": (
+        _ended("Failed", "BackoffLimitExceeded"),
+        [],
+        JobState.FAILED,
         "BackoffLimitExceeded",
+    ),
+    "too late, after a failure": (
+        _ended("Failed", "DeadlineExceeded"),
+        [failed()],
+        JobState.FAILED,
+        "DeadlineExceeded",
     ),
     "too late": (_ended("Failed", "DeadlineExceeded"), [], JobState.FAILED, "DeadlineExceeded"),
     "as good as failed": (_ended("FailureTarget", "PodFailurePolicy"), [_going()], JobState.FAILED, "PodFailurePolicy"),
@@ -195,6 +213,66 @@ def test_a_job_that_is_being_deleted_is_terminating_until_its_last_pod_is_gone(s
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert _seen(going, *_both()).state is JobState.TERMINATING
     assert _seen(None, _going()).message == "1 pods have not gone yet"
+
+
+def _of_box(pod: Json, index: int = 0, of: int = 2) -> Json:
+    about = {"namespace": "dev-ada", "annotations": {"berth.io/replicas": str(of)}, "labels": {"index": str(index)}}
+    return {**pod, "metadata": {**pod["metadata"], "name": f"it-{index}", **about}}
+
+
+BOX: dict[str, tuple[list[Json], JobState, str]] = {
+    "both are ready": ([a_pod_of_it(), a_pod_of_it()], JobState.RUNNING, ""),
+    "one is ready, one starts": ([a_pod_of_it(), waiting("ContainerCreating")], JobState.PENDING, "ContainerCreating"),
+    "one is ready, one waits for sshd": (
+        [a_pod_of_it(), a_pod_of_it(ready=False)],
+        JobState.PENDING,
+        "ContainersNotReady",
+    ),
+    "one waits for its disk": ([_unplaced("its claim is not bound")], JobState.PENDING, "Unschedulable"),
+    "no image": ([waiting("ErrImagePull"), waiting("ErrImagePull")], JobState.PENDING, "ErrImagePull"),
+    "one is ready, one crashes": ([a_pod_of_it(), CRASHING], JobState.DEGRADED, "CrashLoopBackOff"),
+    "one was taken away": ([a_pod_of_it()], JobState.DEGRADED, "PodMissing"),
+    "one was evicted": (
+        [a_pod_of_it(), a_pod_of_it(phase="Failed", ready=False, status={"reason": "Evicted"})],
+        JobState.FAILED,
+        "Evicted",
+    ),
+    "one ended without a word": ([a_pod_of_it(), a_pod_of_it(phase="Succeeded")], JobState.FAILED, "Succeeded"),
+    "one goes": ([a_pod_of_it(), _going()], JobState.DEGRADED, "Terminating"),
+    "both go": ([_going(), _going()], JobState.TERMINATING, ""),
+    "both go, and one has ended": (
+        [_going(), {**_going(), "status": {"phase": "Succeeded"}}],
+        JobState.TERMINATING,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOX)
+def test_a_box_is_its_pods(case: str) -> None:
+    pods, state, reason = BOX[case]
+    seen = _seen(None, *(_of_box(pod, index) for index, pod in enumerate(pods)))
+    assert (seen.wanted, *_said(seen)) == (2, state, reason)
+
+
+def test_a_box_on_a_node_that_does_not_answer_is_not_known_to_run() -> None:
+    seen = _seen(None, _of_box(a_pod_of_it(), of=1), gpu_1="no report from the node")
+    assert _said(seen) == (JobState.UNKNOWN, "NodeLost")
+
+
+def test_a_box_is_reached_by_its_first_pods_node_and_the_ports_there_that_lead_to_it() -> None:
+    ports = [{"name": "ssh", "port": 22, "nodePort": 30_022}, {"name": "jupyter", "port": 8888, "nodePort": 30_088}]
+    service = {"spec": {"selector": {"index": "0"}, "ports": ports}}
+    headless: Json = {"spec": {"clusterIP": "None", "selector": {}}}
+    pods = [_of_box(a_pod_of_it(status={"hostIP": f"10.0.0.{index}"}), index) for index in range(2)]
+    seen = observed_job(JobEvidence(None, pods, [headless, service]))
+    assert [pod.node_ports for pod in seen.pods] == [{"ssh": 30_022, "jupyter": 30_088}, {}]
+    assert seen.entrance
+    assert (seen.entrance.name, seen.entrance.node_address) == ("it-0", "10.0.0.0")
+
+
+def test_what_has_no_pod_yet_is_not_reached() -> None:
+    assert _seen(a_workload(REPLICAS)).entrance is None
 
 
 def test_a_failure_tells_what_the_last_pod_died_of() -> None:

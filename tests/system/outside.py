@@ -1,0 +1,80 @@
+"""What lies outside of an installation, standing in for AWS and GitHub: its processes are told of it by their environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.api.sts_server import ACCOUNT, ROLE, StsServer, running_sts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STS_URL = "BERTH_AWS_STS_URL"
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """STS and GitHub, for every process that this one starts from now on."""
+    with running_sts() as sts, _running_github() as github:
+        said = {
+            STS_URL: sts.url,
+            "BERTH_AWS_ACCOUNTS": ACCOUNT,
+            "BERTH_AWS_ROLES": ROLE,
+            "BERTH_GITHUB_URL": github,
+        }
+        os.environ |= said
+        try:
+            yield
+        finally:
+            for name in said:
+                del os.environ[name]
+
+
+def credentials(name: str) -> dict[str, str]:
+    """What AWS gives to a person of this name in the role that may log in."""
+    session = StsServer(os.environ[STS_URL]).session(name)
+    return {
+        "aws_access_key_id": session.access_key_id,
+        "aws_secret_access_key": session.secret_access_key,
+        "aws_session_token": session.session_token,
+    }
+
+
+def public_key(name: str) -> str:
+    """The one key that GitHub has of a person."""
+    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+class _GitHub(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/").removesuffix(".keys")
+        content = f"{public_key(name)}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name for it
+        """Nobody reads it."""
+
+
+@contextmanager
+def _running_github() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _GitHub)
+    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
