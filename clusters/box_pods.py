@@ -31,7 +31,6 @@ CAPABILITIES: Final = (
     "AUDIT_WRITE",  # sshd says who logged in where the kernel listens, and ends a session that it may not tell of
     "CHOWN",  # terminals, and the home, belong to the person
     "DAC_OVERRIDE",  # the home is the person's, the host key in it is not
-    "FOWNER",  # the same
     "KILL",  # Jupyter and the command run as the person
     "NET_BIND_SERVICE",  # port 22
     "SETGID",  # to become the person

@@ -1,6 +1,7 @@
 """What there is of each kind of GPU, and when so many would be free.
 
-Many ask, and often. So an answer is worked out by one for all who ask meanwhile, and kept for two seconds.
+Many ask, and often. So an answer is worked out by one for all who ask meanwhile, and kept for two seconds from then on:
+however long the queue is, most of the time nothing is worked out.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ class AvailabilityBoard:
     def __init__(self, backends: Backends, kinds: Sequence[GpuKind]) -> None:
         self._backends = backends
         self._kinds = kinds
-        self._known: Supply | None = None
+        self._known: tuple[datetime, Supply] | None = None
         self._asking: asyncio.Task[Supply] | None = None
 
     async def look(self) -> Supply:
-        """The supply, at most two seconds old. Raises Unavailable."""
-        if self._known is not None and timedelta(0) <= self._backends.clock() - self._known.at < KEPT:
-            return self._known
+        """The supply; what was answered within the last two seconds is answered again. Raises Unavailable."""
+        if self._known is not None and timedelta(0) <= self._backends.clock() - self._known[0] < KEPT:
+            return self._known[1]
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(self._asked)
@@ -79,7 +80,7 @@ class AvailabilityBoard:
     def _asked(self, task: asyncio.Task[Supply]) -> None:
         self._asking = None
         if not task.cancelled() and task.exception() is None:
-            self._known = task.result()
+            self._known = (self._backends.clock(), task.result())
 
     async def _models(self) -> list[NodeModel]:
         async with self._backends.ledger.reading() as connection:

@@ -45,6 +45,13 @@ async def held(api: TheApi, job_id: str) -> Box:
         return await boxes.find(connection, UUID(job_id))
 
 
+async def variables_of(api: TheApi, job_id: str) -> dict[str, str]:
+    """What reaches the box."""
+    async with api.ledger.reading() as connection:
+        spec = await jobs.spec_of(connection, UUID(job_id))
+    return {one.name: one.value for one in spec.environment}
+
+
 # --- submitting -------------------------------------------------------------------------------------------------------
 
 
@@ -67,7 +74,7 @@ async def test_a_box_is_taken_as_the_document_says(api: TheApi) -> None:
     spec = box.job.spec
     assert (spec.kind, spec.name) == (JobKind.BOX, f"gpu-dev-{told['job_id'][:8]}")
     assert spec.command == ("/bin/sh", "-c", "python train.py --epochs 100")
-    assert {one.name: one.value for one in spec.environment} == body["env_vars"]
+    assert await variables_of(api, told["job_id"]) == body["env_vars"]
     assert (box.job.gpr.request.shape, box.job.gpr.request.gpus) == ("NVIDIA-H100-80GB-HBM3", 1)
     assert box.job.gpr.request.duration_seconds == 4 * 3600 + 120
 
@@ -143,8 +150,7 @@ async def test_control_words_are_read_and_do_not_reach_the_box(api: TheApi) -> N
     found, box = await job(api, me, job_id), await held(api, job_id)
     assert (found["gpu_type"], found["gpu_count"], found["name"]) == ("h100", 8, "gpu-dev-mine")
     assert (found["github_user"], found["jupyter_enabled"], found["jupyter_token"]) == ("Ada-Lovelace", True, None)
-    variables = {one.name: one.value for one in box.job.spec.environment}
-    assert variables == {"MINE": "7", "ALSO": "false", "RATE": "0.5"}
+    assert await variables_of(api, job_id) == {"MINE": "7", "ALSO": "false", "RATE": "0.5"}
     assert (box.job.spec.keeps_entrypoint, box.job.spec.command) == (True, ("serve", "--port", "80 81"))
     docker = await submitted(api, me, env_vars={"DOCKER_ENABLED": "1"})
     assert "no Docker inside a box" in docker.json()["message"]

@@ -36,7 +36,6 @@ NODE = "real-1"
 CAPABILITY_BITS = {
     "CHOWN": 0,
     "DAC_OVERRIDE": 1,
-    "FOWNER": 3,
     "KILL": 5,
     "SETGID": 6,
     "SETUID": 7,

@@ -14,7 +14,7 @@ router = new_router()
 
 @router.get("/gpu/availability", tags=["GPUs"], response_model=schemas.Availability, responses=fails())
 async def get_gpu_availability(_: CurrentCall, board: Board) -> Response:
-    """What there is of each GPU type, and when 1, 2, 4, 8 and 16 of it are free; at most two seconds old."""
+    """What there is of each GPU type, and when 1, 2, 4, 8 and 16 of it are free. Kept for two seconds."""
     return envelopes.success(gpudev.availability(await board.look()))
 
 
