@@ -51,6 +51,8 @@ def outlook(gpr: Gpr, now: datetime) -> str:
         return "GPUs are granted; access is being set up"
     if gpr.phase is Phase.ACTIVE and gpr.end_at:
         return f"ends {moment(gpr.end_at, now)}"
+    if gpr.phase is Phase.RELEASING and gpr.suspended_at:
+        return "is suspended; its GPUs are held until they are seen to be free"
     if gpr.phase is Phase.RELEASING:
         return "is torn down; its GPUs are held until they are seen to be free"
     return _ending(gpr, now)

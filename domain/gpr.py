@@ -173,5 +173,7 @@ class Gpr:
     submitted_by: str = ""
     suspended_at: datetime | None = None
     """Since when it waits to be resumed."""
+    spent: Decimal = Decimal(0)
+    """What it had cost when it was last suspended."""
     cost: Decimal | None = None
     """Until now, or in all; None where there is no price or it has not run. Only readers that look it up set it."""

@@ -146,6 +146,7 @@ def gpr_of(row: Row) -> Gpr:
         version=row["version"],
         submitted_by=row["submitted_by_name"],
         suspended_at=row["suspended_at"],
+        spent=row["spent"],
     )
 
 

@@ -181,13 +181,18 @@ def _listed(workspace_ids: Collection[UUID] | None) -> list[UUID] | None:
 
 async def _end_of_itself(connection: Connection, gpr_id: UUID, observed: ObservedJob, now: datetime) -> list[int]:
     job = await find(connection, gpr_id)
-    if job.spec.kind is not JobKind.TRAINING or job.gpr.phase not in {Phase.PROVISIONING, Phase.ACTIVE}:
+    if not _ends_with_its_pods(job.spec.kind, observed) or job.gpr.phase not in {Phase.PROVISIONING, Phase.ACTIVE}:
         return []
     succeeded = observed.state is JobState.SUCCEEDED
     cause = EndCause.COMPLETED if succeeded else EndCause.JOB_FAILED
     why = "" if succeeded else f"{observed.reason}: {observed.message}".strip(": ")
     after = await lifecycle.begin_release(connection, gpr_id, cause, now, failure=why)
     return await outbox.put_all(connection, [tell_gpr(RELEASE_SIGNAL, after), kick_arbiter()])
+
+
+def _ends_with_its_pods(kind: JobKind, observed: ObservedJob) -> bool:
+    """Nobody makes the pods of a box anew: where one has ended, GPUs would be held for nobody."""
+    return kind is JobKind.TRAINING or (kind is JobKind.BOX and observed.state is JobState.FAILED)
 
 
 def _job(row: Row, gpr: Gpr) -> Job:

@@ -13,7 +13,7 @@ from domain.failures import InvalidRequest, NotFound, WrongPhase
 from domain.gpr import EndCause, Phase, may_come_back, phase_after
 from domain.job import JobKind
 from domain.messages import RELEASE_SIGNAL, NodeGpus, Standing, kick_arbiter, tell_gpr
-from ledger import disks, events, leases, outbox
+from ledger import disks, events, leases, outbox, prices
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -239,7 +239,8 @@ async def _come_to_rest(
     if after is Phase.QUEUED:
         failures = int(cause is EndCause.PROVISIONING_FAILED)
         not_before = now + timedelta(seconds=RETRY_BACKOFF_SECONDS[history["retries"]]) if failures else None
-        await connection.execute(_SQL["requeue"], gpr_id, not_before, failures)
+        spent = (await prices.costs(connection, [gpr_id], now)).get(gpr_id, 0)
+        await connection.execute(_SQL["requeue"], gpr_id, not_before, failures, spent)
         await connection.execute(_BOXES["tell_anew"], gpr_id)
     else:
         await connection.execute(_SQL["to_rest"], gpr_id, after, now)

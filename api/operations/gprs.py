@@ -209,7 +209,7 @@ async def _found_again(connection: Connection, call: Call, gpr: Gpr) -> Gpr:
 
 
 async def _with_costs(connection: Connection, call: Call, found: list[Gpr]) -> list[Gpr]:
-    costs = await prices.costs(connection, [gpr.id for gpr in found if gpr.active_at is not None], call.now)
+    costs = await prices.costs(connection, [gpr.id for gpr in found if gpr.active_at or gpr.spent], call.now)
     return [replace(gpr, cost=costs[gpr.id]) if gpr.id in costs else gpr for gpr in found]
 
 

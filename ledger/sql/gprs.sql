@@ -73,10 +73,10 @@ update gpr set phase = $2, finished_at = $3, fence = null, suspended_at = null, 
 where id = $1 and phase = 'releasing';
 
 -- name: requeue
--- keeps its place: sequence and priority stay; of a job's pods of that try nothing is true any more
+-- keeps its place: sequence and priority stay, and what it has cost; of a job's pods of that try nothing is true any more
 with forgotten as (update job set state = '', reason = '', message = '', ready = 0, pods = '[]' where gpr_id = $1)
 update gpr set phase = 'queued', fence = null, active_at = null, end_at = null, stopped_at = null, end_cause = '', starts_at = null,
-               retries = retries + $3, not_before = $2, version = version + 1
+               retries = retries + $3, not_before = $2, spent = $4, version = version + 1
 where id = $1 and phase = 'releasing';
 
 -- name: set_end

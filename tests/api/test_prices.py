@@ -139,3 +139,22 @@ async def test_what_is_no_price_is_refused(api: TheApi, wrong: dict[str, Any]) -
     body = {"shape": T4, "per_gpu_hour": "1", "starts_at": "2026-01-01T00:00:00Z"} | wrong
     answer = await api.call("PUT", "/berth/v1/prices", await api.someone(administrator=True), json=body)
     assert answer.status_code == 422, answer.text
+
+
+async def test_what_was_suspended_keeps_what_it_cost_and_costs_nothing_until_it_runs_again(api: TheApi) -> None:
+    owner = await api.someone()
+    await set_price(api, T4, "2.5", hours_ago=1)
+    gpr = await api.gpr(owner, await api.workspace(owner), Phase.ACTIVE, exitDuration="10h")
+    found = await gpr_id(api, gpr)
+    api.clock.ahead = timedelta(hours=2)
+    assert (await api.call("POST", f"/berth/v1/jobs/{gpr}/suspend", owner)).status_code == 200
+    await api.come_to_rest(found)
+    api.clock.ahead = timedelta(hours=5)
+    assert await cost(api, owner, gpr) == "5.00"
+    assert (await api.call("POST", f"/berth/v1/jobs/{gpr}/resume", owner)).status_code == 200
+    await api.move(gpr, Phase.ACTIVE)
+    api.clock.ahead = timedelta(hours=6)
+    assert await cost(api, owner, gpr) == "7.50"
+    await api.call("POST", f"/berth/v1/jobs/{gpr}/suspend", owner)
+    await api.come_to_rest(found)
+    assert await cost(api, owner, gpr) == "7.50"

@@ -225,6 +225,16 @@ def test_a_change_sends_only_what_was_named() -> None:
     assert script.asked[-1].body == {"priority": 7}
 
 
+@pytest.mark.parametrize("verb", ["suspend", "resume"])
+def test_a_request_is_suspended_and_resumed(verb: str) -> None:
+    gpr = a_gpr_document()
+    reason = {"starts_at": None, "position": 0, "reason_code": "suspended", "reason": "suspended by anna"}
+    script = Script().on(f"GET /berth/v1/gprs/{gpr['id']}", gpr)
+    script.on(f"POST /berth/v1/jobs/{gpr['id']}/{verb}", {**gpr, "estimate": reason})
+    result = berth(script, "gpr", verb, gpr["id"])
+    assert (result.exit_code, "suspended by anna" in result.stdout) == (0, True)
+
+
 def test_a_release_can_be_waited_for() -> None:
     gpr = a_gpr_document("active")
     rest = [{**a_gpr_document(phase), "id": gpr["id"]} for phase in ("releasing", "released")]

@@ -301,11 +301,14 @@ async def test_a_box_that_waits_has_nothing_to_extend(ledger: Ledger, workspace_
             await boxes.extend(connection, await boxes.find(connection, box_id), 2, now(), "ada")
 
 
-async def test_a_box_is_seen_like_a_job_and_does_not_end_with_its_pods(ledger: Ledger, workspace_id: UUID) -> None:
+async def test_a_box_is_seen_like_a_job_and_ends_when_a_pod_has_ended_that_nobody_makes_anew(
+    ledger: Ledger, workspace_id: UUID
+) -> None:
     box_id = await a_box(ledger, workspace_id)
     await active(ledger, box_id)
     async with ledger.transaction() as connection:
         assert await jobs.observe(connection, box_id, ObservedJob(JobState.RUNNING), now()) == []
         assert str(box_id) in await jobs.running(connection, "worker-1")
-        assert await jobs.observe(connection, box_id, ObservedJob(JobState.FAILED), now()) == []
-        assert (await gprs.find(connection, box_id)).phase is Phase.ACTIVE
+        assert await jobs.observe(connection, box_id, ObservedJob(JobState.FAILED, "Evicted", "no room"), now())
+        ended = await gprs.find(connection, box_id)
+    assert (ended.phase, ended.end_cause, ended.failure) == (Phase.RELEASING, EndCause.JOB_FAILED, "Evicted: no room")

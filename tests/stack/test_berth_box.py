@@ -105,9 +105,13 @@ class Box:
 
 
 def _environment(pid: int) -> bytes:
+    return _about(pid, "environ")
+
+
+def _about(pid: int, file: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    except OSError:  # it has ended
         return b""
 
 
@@ -214,6 +218,19 @@ def test_an_image_without_the_user_gets_it_and_a_locked_one_is_opened_to_keys(bo
     box.started()
     assert f"dev:x:1081:1081::{box.root}/home/dev:" in box.read("etc/passwd")
     assert "dev:*:" in box.read("etc/shadow")
+
+
+def test_a_home_of_another_number_is_handed_over_whole_and_its_host_key_stays_roots(box: Box) -> None:
+    box.write("etc/passwd", "root:x:0:0::/root:/bin/sh\ndev:x:4242:4242::/home/dev:/bin/sh\n")
+    box.program("chown", 'echo "$@" >> "$CALLS.chown"')
+    for name in ("home/dev/thesis/chapter", "home/dev/lost+found/piece", "home/dev/.berth-host-keys/old"):
+        (box.root / name).parent.mkdir()
+        box.write(name, "")
+    box.started()
+    first, *handed, last = box.read("calls.chown").splitlines()
+    home = str(box.root / "home/dev")
+    assert (first, last) == (f"{os.getuid()} {home}", f"4242:4242 {home}")  # what was cut short is begun again
+    assert set(" ".join(handed).split()) == {"-h", "4242:4242", f"{home}/thesis", f"{home}/thesis/chapter"}
 
 
 def test_a_notice_is_shown_once_in_every_terminal_and_kept_in_the_home(box: Box) -> None:
@@ -370,11 +387,6 @@ def _kill(pid: int) -> None:
 def _lose(box: Box, name: str) -> None:
     """Kill the stand-in of a program: known by what it became, and by who called it."""
     for pid in box.children():
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        is_it = (
-            b"JUPYTER_RUNTIME_DIR" in _environment(pid)
-            if name == "jupyter-lab"
-            else b"JUPYTER" not in _environment(pid)
-        )
-        if command == b"/bin/sleep\x00600\x00" and is_it:
+        is_jupyter = b"JUPYTER_RUNTIME_DIR" in _environment(pid)
+        if _about(pid, "cmdline") == b"/bin/sleep\x00600\x00" and is_jupyter == (name == "jupyter-lab"):
             _kill(pid)

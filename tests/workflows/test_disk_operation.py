@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from clusters.disks import delete_snapshot, make_volume, snapshot_state, volume_left
-from domain.disk import RETENTION, Disk, DiskAction, DiskPhase, OperationStatus, SnapshotPhase, VolumeOrder, volume_name
+from clusters.disks import snapshot_state, volume_left
+from domain.disk import RETENTION, DiskAction, DiskPhase, OperationStatus, SnapshotPhase
 from domain.failures import Gone
-from domain.identifiers import DISK_LABEL, DISK_NAME_LABEL, reconcile_schedule_id
+from domain.identifiers import reconcile_schedule_id
 from ledger import disks
 from tests.builders import a_disk, a_principal, now
-from tests.builders_clusters import a_pod
-from tests.builders_disks import NEVER, storage_fares
+from tests.workflows.disk_kit import (
+    SNAPSHOTS,
+    a_user,
+    aged,
+    assert_gone,
+    assert_only_in_copy,
+    assert_only_in_volume,
+    cancelled,
+    claims,
+    copied,
+    deleted,
+    hold,
+    in_cluster,
+    let_go,
+    names,
+    never_copied,
+    storage,
+    taken_away,
+    used_again,
+)
 from tests.workflows.disturbances import FOR_EVER, FailingStep, Recording
-from tests.workflows.stage import USED, Stage
+from tests.workflows.stage import Stage
 from workflows.disk_operation import CANCELLED, DiskOperationWorkflow
 from workflows.reconcile import ReconcileLedgerWorkflow
 
@@ -32,9 +48,6 @@ if TYPE_CHECKING:
     from workflows.signatures import Repairs
 
 LEDGER_STEPS = ["load_disk_operation", "settle_disk_operation"]
-SNAPSHOT_STEPS = ["await_volume_free", "take_snapshot", "delete_volume", "prune_snapshots"]
-PURGE_STEPS = ["begin_purge", "purge_disk", "disk_purged"]
-SNAPSHOTS = "/apis/snapshot.storage.k8s.io/v1"
 
 
 # --- what the ledger has decided --------------------------------------------------------------------------------------
@@ -331,260 +344,9 @@ async def test_the_reconciler_begins_operations_that_do_not_run_and_has_old_copi
     lost = await stage.an_operation(await stage.a_used_disk(await stage.a_workspace()), DiskAction.SNAPSHOT)
     run, workflow_id = ReconcileLedgerWorkflow.run, reconcile_schedule_id(f"ledger-{id(stage)}")
     repairs: Repairs = await (await stage.start_workflow(run, "", workflow_id)).result()
-    assert [str(lost) in line for line in repairs.mended] == [True]
+    assert [str(lost) in line for line in repairs.mended if "disk-op/" in line] == [True]
     while (await stage.operation(lost)).status is not OperationStatus.COMPLETED or len(
         await in_cluster(stage, old)
     ) > 1:
         await asyncio.sleep(0.05)
     assert [one.phase for one in await stage.snapshots(old)] == [SnapshotPhase.READY]
-
-
-# --- every step may fail ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", [*LEDGER_STEPS, *SNAPSHOT_STEPS])
-async def test_a_copy_of_which_a_step_fails_once_or_runs_twice_is_the_same_copy(
-    skipping: WorkflowEnvironment,
-    ledger: Ledger,
-    cluster: ClusterConnection,
-    step: str,
-    when: Literal["before", "after"],
-) -> None:
-    failing = FailingStep(step, when=when)
-    async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
-        disk_id = await stage.a_used_disk(await stage.a_workspace())
-        assert (await stage.done(disk_id, DiskAction.SNAPSHOT)).status is OperationStatus.COMPLETED
-        await assert_only_in_copy(stage, disk_id)
-    assert failing.failed == 1
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", [*LEDGER_STEPS, *PURGE_STEPS])
-async def test_a_deletion_of_which_a_step_fails_once_or_runs_twice_leaves_nothing(
-    skipping: WorkflowEnvironment,
-    ledger: Ledger,
-    cluster: ClusterConnection,
-    step: str,
-    when: Literal["before", "after"],
-) -> None:
-    failing = FailingStep(step, when=when, times=0)
-    async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
-        disk_id = await copied(stage, times=1)
-        await used_again(stage, disk_id)
-        failing.times = 1
-        deletion = await stage.an_operation(disk_id, DiskAction.DELETE)
-        assert await (await stage.start_operation(deletion)).result() == DiskPhase.PURGED
-        await assert_gone(stage, disk_id)
-    assert failing.failed == 1
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_rename_of_which_the_step_fails_once_or_runs_twice_is_the_same_rename(
-    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection, when: Literal["before", "after"]
-) -> None:
-    failing = FailingStep("label_disk", when=when)
-    async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
-        disk_id = await stage.a_used_disk(await stage.a_workspace())
-        renamed = await stage.done(disk_id, DiskAction.RENAME, name="new-name")
-        assert (renamed.status, renamed.result) == (OperationStatus.COMPLETED, {})
-        assert await names(stage, disk_id) == ["new-name"]
-    assert failing.failed == 1
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_to_take_a_copy_back_may_fail_once_or_run_twice(
-    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection, when: Literal["before", "after"]
-) -> None:
-    failing = FailingStep("drop_snapshot", when=when)
-    async with Stage(skipping, ledger, cluster, interceptors=[failing], patience_seconds=0) as stage:
-        disk_id = await never_copied(stage)
-        assert (await stage.done(disk_id, DiskAction.SNAPSHOT)).status is OperationStatus.FAILED
-        await assert_only_in_volume(stage, disk_id)
-    assert failing.failed == 1
-
-
-@pytest.mark.parametrize("step", ["await_volume_free", "delete_volume", "settle_disk_operation"])
-async def test_a_step_that_must_succeed_is_tried_until_it_does(
-    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection, step: str
-) -> None:
-    failing = FailingStep(step, times=25)
-    async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
-        disk_id = await stage.a_used_disk(await stage.a_workspace())
-        assert (await stage.done(disk_id, DiskAction.SNAPSHOT)).status is OperationStatus.COMPLETED
-        await assert_only_in_copy(stage, disk_id)
-    assert failing.failed == 25
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", [*SNAPSHOT_STEPS, "settle_disk_operation"])
-async def test_a_lifecycle_that_is_lost_anywhere_is_begun_anew_and_ends_as_it_would_have(
-    skipping: WorkflowEnvironment,
-    ledger: Ledger,
-    cluster: ClusterConnection,
-    step: str,
-    when: Literal["before", "after"],
-) -> None:
-    failing = FailingStep(step, when=when, times=FOR_EVER)
-    async with Stage(skipping, ledger, cluster, interceptors=[failing]) as stage:
-        disk_id = await stage.a_used_disk(await stage.a_workspace())
-        operation_id = await stage.an_operation(disk_id, DiskAction.SNAPSHOT)
-        with skipping.with_time_skipping_disabled():
-            lifecycle = await stage.start_operation(operation_id)
-        while not failing.failed:
-            await asyncio.sleep(0.05)
-        await lifecycle.terminate("lost")
-        failing.times = 0
-        await (await stage.start_operation(operation_id)).result()
-        assert (await stage.operation(operation_id)).status is OperationStatus.COMPLETED
-        await assert_only_in_copy(stage, disk_id)
-
-
-async def test_the_steps_above_are_all_the_steps_there_are(
-    skipping: WorkflowEnvironment, ledger: Ledger, cluster: ClusterConnection
-) -> None:
-    recording = Recording("DiskOperation")
-    async with Stage(skipping, ledger, cluster, interceptors=[recording], patience_seconds=0) as stage:
-        disk_id = await never_copied(stage)
-        await stage.done(disk_id, DiskAction.SNAPSHOT)
-        await storage(stage, (await stage.disk(disk_id)).workspace_id, snapshot_delay=None)
-        await stage.done(disk_id, DiskAction.SNAPSHOT)
-        await stage.done(disk_id, DiskAction.RENAME, name="new-name")
-        await (await stage.start_operation(await stage.an_operation(disk_id, DiskAction.DELETE))).result()
-    assert set(recording.steps) == {*LEDGER_STEPS, *SNAPSHOT_STEPS, *PURGE_STEPS, "label_disk", "drop_snapshot"}
-
-
-# --- what the tests above are made of ---------------------------------------------------------------------------------
-
-
-async def copied(stage: Stage, *, times: int, workspace: UUID | None = None) -> UUID:
-    """A disk that was used and copied so many times; its data is in the last copy."""
-    disk_id = await stage.a_used_disk(workspace or await stage.a_workspace())
-    for time in range(times):
-        if time:
-            await used_again(stage, disk_id)
-        assert (await stage.done(disk_id, DiskAction.SNAPSHOT)).status is OperationStatus.COMPLETED
-    return disk_id
-
-
-async def used_again(stage: Stage, disk_id: UUID) -> None:
-    """Its data is in a volume again, made from its newest copy."""
-    disk, source = await stage.disk(disk_id), (await stage.snapshots(disk_id))[0].name
-    order = VolumeOrder(disk_id, disk.name, volume_name(disk_id, 2), disk.size_gb, source, is_new=True)
-    await asyncio.to_thread(make_volume, stage.cluster, order, namespace=disk.namespace)
-    async with stage.ledger.transaction() as connection:
-        await connection.execute(USED, disk_id, disk.cluster, disk.namespace, order.volume)
-
-
-async def never_copied(stage: Stage) -> UUID:
-    """A used disk where no copy becomes ready."""
-    workspace = await stage.a_workspace()
-    await storage(stage, workspace, snapshot_delay=NEVER)
-    return await stage.a_used_disk(workspace)
-
-
-async def deleted(stage: Stage, disk_id: UUID) -> WorkflowHandle[Any, Any]:
-    """The lifecycle of its deletion, asleep in real time."""
-    deletion = await stage.an_operation(disk_id, DiskAction.DELETE)
-    with stage.environment.with_time_skipping_disabled():
-        lifecycle = await stage.start_operation(deletion)
-    while (await stage.operation(deletion)).status is not OperationStatus.COMPLETED:
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.3)
-    return lifecycle
-
-
-async def cancelled(lifecycle: WorkflowHandle[Any, Any]) -> None:
-    await lifecycle.cancel()
-    with pytest.raises(WorkflowFailureError):
-        await lifecycle.result()
-
-
-async def storage(stage: Stage, workspace: UUID, **fares: str | None) -> None:
-    """How storage fares in the workspace's namespace from now on."""
-    namespace = (await stage.tenancy(workspace)).namespaces[0]
-    await asyncio.to_thread(partial(storage_fares, stage.cluster, namespace, **fares))
-
-
-async def a_user(stage: Stage, disk: Disk) -> str:
-    """A running pod that uses the volume; its path."""
-    claim = {"name": "disk", "persistentVolumeClaim": {"claimName": disk.volume}}
-    pods = f"/api/v1/namespaces/{disk.namespace}/pods"
-    await asyncio.to_thread(stage.cluster.create, pods, a_pod("user", gpus=0, volumes=[claim]))
-    return f"{pods}/user"
-
-
-async def aged(stage: Stage, disk_id: UUID, age: timedelta) -> None:
-    async with stage.ledger.transaction() as connection:
-        await connection.execute(
-            "update disk_snapshot set ready_at = ready_at - $2::interval where disk_id = $1", disk_id, age
-        )
-
-
-async def taken_away(stage: Stage, namespace: str, name: str) -> None:
-    """Somebody deletes a snapshot on its cluster."""
-    await asyncio.to_thread(delete_snapshot, stage.cluster, namespace, name)
-    while await asyncio.to_thread(snapshot_state, stage.cluster, namespace, name):
-        await asyncio.sleep(0.05)
-
-
-async def hold(stage: Stage, path: str) -> None:
-    """Somebody else's finalizer keeps it."""
-    snapshot = await asyncio.to_thread(stage.cluster.get, path)
-    held = [*snapshot["metadata"].get("finalizers", []), "example.com/held"]
-    await asyncio.to_thread(stage.cluster.merge, path, {"metadata": {"finalizers": held}})
-
-
-async def let_go(stage: Stage, path: str) -> None:
-    await asyncio.to_thread(stage.cluster.merge, path, {"metadata": {"finalizers": None}})
-
-
-async def claims(stage: Stage, disk_id: UUID) -> list[dict[str, Any]]:
-    disk = await stage.disk(disk_id)
-    path = f"/api/v1/namespaces/{disk.namespace}/persistentvolumeclaims"
-    return await asyncio.to_thread(stage.cluster.items, path, labelSelector=f"{DISK_LABEL}={disk_id}")
-
-
-async def copies(stage: Stage, disk_id: UUID) -> list[dict[str, Any]]:
-    disk = await stage.disk(disk_id)
-    path = f"{SNAPSHOTS}/namespaces/{disk.namespace}/volumesnapshots"
-    return await asyncio.to_thread(stage.cluster.items, path, labelSelector=f"{DISK_LABEL}={disk_id}")
-
-
-async def in_cluster(stage: Stage, disk_id: UUID) -> list[str]:
-    """Names of its snapshots there."""
-    return sorted(copy["metadata"]["name"] for copy in await copies(stage, disk_id))
-
-
-async def names(stage: Stage, disk_id: UUID) -> list[str]:
-    """What everything of the disk is called on its cluster."""
-    objects = [*await claims(stage, disk_id), *await copies(stage, disk_id)]
-    return [thing["metadata"]["labels"][DISK_NAME_LABEL] for thing in objects]
-
-
-async def assert_only_in_copy(stage: Stage, disk_id: UUID) -> None:
-    """The data is in the newest copy, which is ready, and no volume is left, in the cluster or in the ledger."""
-    disk, snapshots = await stage.disk(disk_id), await stage.snapshots(disk_id)
-    assert (disk.volume, disk.restore_from) == ("", snapshots[0].id)
-    assert await claims(stage, disk_id) == []
-    newest = await asyncio.to_thread(snapshot_state, stage.cluster, disk.namespace, snapshots[0].name)
-    assert newest is not None
-    assert newest.is_ready
-
-
-async def assert_only_in_volume(stage: Stage, disk_id: UUID) -> None:
-    """The data is in the volume, which is not going, and no copy is left or named."""
-    disk = await stage.disk(disk_id)
-    assert [claim["metadata"].get("deletionTimestamp") for claim in await claims(stage, disk_id)] == [None]
-    assert (bool(disk.volume), disk.restore_from) == (True, None)
-    assert {snapshot.phase for snapshot in await stage.snapshots(disk_id)} <= {SnapshotPhase.FAILED}
-    while await copies(stage, disk_id):
-        await asyncio.sleep(0.05)
-
-
-async def assert_gone(stage: Stage, disk_id: UUID) -> None:
-    disk = await stage.disk(disk_id)
-    assert (disk.phase, disk.volume, disk.restore_from) == (DiskPhase.PURGED, "", None)
-    assert await stage.snapshots(disk_id) == []
-    assert await claims(stage, disk_id) == []
-    assert await copies(stage, disk_id) == []
