@@ -7,9 +7,9 @@ import asyncio
 from typing import Final
 from uuid import UUID
 
-from clusters.boxes import list_files, write_orders
 from temporalio import activity
 
+from clusters.boxes import list_files, write_orders
 from clusters.connection import ClusterConnection
 from domain.box import HOME, pod_name
 from domain.job import Job

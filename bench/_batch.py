@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from bench._asker import asked
 from bench._figures import Cell, Samples, milliseconds
-from bench._http import Caller
 from bench._log_readers import Heard, open_reader
 from cli.stack.nodes import of_instance
 from domain.failures import BerthFailure
@@ -36,10 +36,10 @@ CLUSTER: Final = "worker-1"
 INSTANCE, GPUS_PER_NODE = "p5.48xlarge", 8
 NAMESPACE, POOL = "bench-batch", "bench-batch"
 HANGS, FLIPS = "hangs", "flips"
+ASKED: Final = ("/health", "echo, no API")
 RUN: Final = "8s"
 PRIORITIES: Final = ("high", "medium", "low")
 IDLE_SECONDS, IDLE_SECONDS_QUICK = 20.0, 6.0
-PAUSE_SECONDS: Final = 0.03
 LINE_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.5
 FLIP_LOOK_SECONDS: Final = 0.01
@@ -63,15 +63,6 @@ GRANTS: Final = """
 
 
 @dataclass(slots=True)
-class Answers:
-    """How the API, and a server that only echoes, answered."""
-
-    health: Samples = field(default_factory=Samples)
-    echo: Samples = field(default_factory=Samples)
-    open_readers: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class Readers:
     """Those who follow logs: each one job after the other, until it is over."""
 
@@ -80,6 +71,8 @@ class Readers:
     names: list[str]
     heard: Heard = field(default_factory=Heard)
     open: int = 0
+    counts: list[int] = field(default_factory=list)
+    """How many there were, second by second."""
 
     async def follow(self, number: int, readers: int) -> None:
         """Every so-manieth job, from before its first pod to its end; where there are fewer jobs than readers, several one."""
@@ -130,26 +123,29 @@ class Batch:
 
     async def run(self) -> None:
         """Idle, then everything at once."""
-        idle, busy = Answers(), Answers()
-        over = asyncio.Event()
+        urls = (f"{self._installation.url}/health", self._echo)
         readers = Readers(self._installation.url, self._installation.key, self._names)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(IDLE_SECONDS_QUICK if self._sizes.quick else IDLE_SECONDS):
-                await self._ask(idle, readers, over)
+        async with asked(*urls) as idle:
+            await asyncio.sleep(IDLE_SECONDS_QUICK if self._sizes.quick else IDLE_SECONDS)
         await asyncio.to_thread(self._hang)
-        began = time.perf_counter()
-        refused = await asyncio.to_thread(self._submit)
-        submitted = time.perf_counter()
+        async with asked(*urls) as busy:
+            began = time.perf_counter()
+            refused = await asyncio.to_thread(self._submit)
+            submitting = time.perf_counter() - began
+            await self._play(readers)
+            lasting = time.perf_counter() - began
+        self._tell_batch(refused, submitting, lasting, readers)
+        self._tell_answers([(name, idle[url], busy[url]) for name, url in zip(ASKED, urls, strict=True)], readers)
+
+    async def _play(self, readers: Readers) -> None:
+        """Until all have ended, and all who followed them were told so."""
+        over = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(work) for work in (self._ask(busy, readers, over), self._speak(over))]
+            group.create_task(self._speak(readers, over))
             for number in range(self._sizes.readers):
                 group.create_task(readers.follow(number, self._sizes.readers))
             await asyncio.to_thread(self._await_ends)
-            ended = time.perf_counter()
             over.set()
-            await asyncio.gather(*asking)
-        self._tell_batch(refused, submitted - began, ended - began, readers)
-        self._tell_answers(idle, busy)
 
     def leave(self) -> None:
         """Let the pod go that hangs, and see what is left."""
@@ -188,20 +184,13 @@ class Batch:
         tables = self._installation.tables
         until(lambda: not tables.count(LIVE), "the end of the batch", JOB_SECONDS_MAX * self._sizes.batch)
 
-    async def _ask(self, answers: Answers, readers: Readers, over: asyncio.Event) -> None:
-        api, echo = Caller(self._installation.url), Caller(self._echo)
-        while not over.is_set():
-            await answers.health.time(lambda: api.fetch("GET", "/health"))
-            await answers.echo.time(lambda: echo.fetch("GET", "/"))
-            answers.open_readers.append(readers.open)
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _speak(self, over: asyncio.Event) -> None:
-        """Every simulated pod shows the same file."""
+    async def _speak(self, readers: Readers, over: asyncio.Event) -> None:
+        """Every simulated pod shows the same file; and how many follow one is counted."""
         plane = self._installation.stack._assembly.cluster(CLUSTER).plane  # noqa: SLF001
         number = 0
         while not over.is_set():
             number += 1
+            readers.counts.append(readers.open)
             with (plane.folder / "pod.log").open("a") as file:
                 file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z stdout F line {number}\n")
             await asyncio.sleep(LINE_SECONDS)
@@ -221,21 +210,17 @@ class Batch:
         self._report.ratio("jobs that did not succeed", self._sizes.batch - ends.get("released", 0), "none")
         self._report.ratio("jobs a second, from submit to rest", sum(ends.values()) / lasting, "")
 
-    def _tell_answers(self, idle: Answers, busy: Answers) -> None:
-        pairs = {"/health": (idle.health, busy.health), "echo, no API": (idle.echo, busy.echo)}
-        rows: list[list[Cell]] = [
-            [
-                name,
-                *(milliseconds(figure) for samples in both for figure in (samples.p50, samples.p99)),
-                len(both[1].seconds),
-            ]
-            for name, both in pairs.items()
-        ]
+    def _tell_answers(self, answers: list[tuple[str, Samples, Samples]], readers: Readers) -> None:
         columns = ["ms", "idle p50", "idle p99", "meanwhile p50", "meanwhile p99", "asked"]
-        mean = sum(busy.open_readers) / len(busy.open_readers)
+        rows: list[list[Cell]] = [
+            [name, *(milliseconds(part) for part in (idle.p50, idle.p99, busy.p50, busy.p99)), len(busy.seconds)]
+            for name, idle, busy in answers
+        ]
+        mean = sum(readers.counts) / len(readers.counts)
         self._report.table(f"answers meanwhile; logs followed, in the mean: {mean:.0f}", columns, rows)
-        self._report.ratio("/health p99 meanwhile to idle", busy.health.p99 / idle.health.p99, "at most 3")
-        self._report.ratio("echo p99 meanwhile to idle", busy.echo.p99 / idle.echo.p99, "what the machine itself does")
+        wanted = ("at most 3", "what the machine itself does")
+        for (name, idle, busy), words in zip(answers, wanted, strict=True):
+            self._report.ratio(f"{name} p99 meanwhile to idle", busy.p99 / idle.p99, words)
 
 
 def overtakings(grants: list[Json]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from bench._asker import asked
 from bench._figures import Cell, Samples, milliseconds
 from bench._http import Caller
 from bench._job_world import CLUSTER, NAMESPACE, SPEAKER
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 LOOKS_INSIDE: Final = 25
 """One reader in so many."""
-HEALTH_PAUSE_SECONDS: Final = 0.02
 SETTLE_SECONDS: Final = 1.0
 STEADY, FLOOD = 50, 0
 """Lines a second of the pod; 0: as many as are taken."""
@@ -49,6 +49,8 @@ class Told:
     cores: float = 0.0
     """Of which the API's process had the use."""
     health: Samples = field(default_factory=Samples)
+    echo: Samples = field(default_factory=Samples)
+    """Of a server that only echoes: what the machine itself does to an answer."""
 
 
 def start_speaker(roster: Roster, folder: Path) -> tuple[str, Path]:
@@ -70,48 +72,70 @@ def start_speaker(roster: Roster, folder: Path) -> tuple[str, Path]:
     return url, file
 
 
-async def fan_out(report: Report, town: JobTown, speaker: str, *, readers: int, seconds: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whom to ask, and how long."""
+
+    town: JobTown
+    speaker: str
+    echo: str
+    readers: int
+    seconds: float
+
+    @property
+    def health(self) -> str:
+        """Of the API."""
+        return f"{self.town.url}/health"
+
+
+async def fan_out(report: Report, place: Place) -> None:
     """Steady, then as fast as it goes."""
-    idle = Samples()
-    await _ask_health(town.url, idle, seconds)
-    bare = await _bare(speaker, readers, seconds)
-    steady = await _by_websocket(town, speaker, readers, STEADY, seconds)
-    flood = await _by_websocket(town, speaker, readers, FLOOD, seconds)
+    readers, idle = place.readers, Told(0, Samples(), 0)
+    async with asked(place.health, place.echo) as answers:
+        await asyncio.sleep(place.seconds)
+    idle.health, idle.echo = answers[place.health], answers[place.echo]
+    bare = await _bare(place.speaker, readers, place.seconds)
+    steady = await _by_websocket(place, STEADY)
+    flood = await _by_websocket(place, FLOOD)
     rows = [
         _row(f"{STEADY} lines a second", steady, idle),
         _row("as many as are taken", flood, idle),
         _row("the pod's own log, no API, as many as are taken", bare, None),
     ]
-    columns = ["", "lines/s told", "late ms p50", "p99", "left behind", "/health p99 ms", "to idle", "API's cores"]
+    asks = ["/health p99 ms", "to idle", "echo to idle", "API's cores"]
+    columns = ["", "lines/s told", "late ms p50", "p99", "left behind", *asks]
     report.table(f"one pod, {readers} readers", columns, rows)
     report.ratio(f"lines told of those written, {STEADY} a second", steady.per_second / (STEADY * readers), "1")
     report.ratio("lines per second, to the pod's own log", flood.per_second / bare.per_second, "told at most 50000/s")
-    report.ratio("/health p99 while all are told, to idle", flood.health.p99 / idle.p99, "at most 3")
+    report.ratio(f"/health p99 at {STEADY} lines a second, to idle", steady.health.p99 / idle.health.p99, "at most 3")
+    report.ratio("/health p99 while all are told, to idle", flood.health.p99 / idle.health.p99, "at most 3")
 
 
-async def _by_websocket(town: JobTown, speaker: str, readers: int, rate: int, seconds: float) -> Told:
-    heard = Heard()
+async def _by_websocket(place: Place, rate: int) -> Told:
+    town, heard = place.town, Heard()
     following = [
         await open_reader(town.url, town.key, WEBSOCKET, heard, looks_inside=number % LOOKS_INSIDE == 0)
-        for number in range(readers)
+        for number in range(place.readers)
     ]
-    told = await _measured(heard, town, speaker, rate, seconds)
+    told = await _measured(place, heard, rate)
     told.left_behind = sum(reader.ended.done() for reader in following)
-    await _set_rate(speaker, 1)
+    await _set_rate(place.speaker, 1)
     for reader in following:
         reader.go()
     return told
 
 
-async def _measured(heard: Heard, town: JobTown, speaker: str, rate: int, seconds: float) -> Told:
-    await _set_rate(speaker, rate)
+async def _measured(place: Place, heard: Heard, rate: int) -> Told:
+    await _set_rate(place.speaker, rate)
     await asyncio.sleep(SETTLE_SECONDS)
     heard.lags.seconds.clear()
-    before, began, health, used = heard.frames, time.perf_counter(), Samples(), processor_seconds(town.server)
-    await _ask_health(town.url, health, seconds)
-    lasted = time.perf_counter() - began
-    cores = (processor_seconds(town.server) - used) / lasted
-    return Told((heard.frames - before) / lasted, heard.lags, 0, cores, health)
+    before, began, used = heard.frames, time.perf_counter(), processor_seconds(place.town.server)
+    async with asked(place.health, place.echo) as answers:
+        await asyncio.sleep(place.seconds)
+        lasted = time.perf_counter() - began
+        per_second = (heard.frames - before) / lasted
+        cores = (processor_seconds(place.town.server) - used) / lasted
+    return Told(per_second, heard.lags, 0, cores, answers[place.health], answers[place.echo])
 
 
 async def _bare(speaker: str, readers: int, seconds: float) -> Told:
@@ -151,20 +175,15 @@ class _Listener(asyncio.Protocol):
         self._lines.count += data.count(b" step ")
 
 
-async def _ask_health(url: str, samples: Samples, seconds: float) -> None:
-    caller, until = Caller(url), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        await samples.time(lambda: caller.fetch("GET", "/health"))
-        await asyncio.sleep(HEALTH_PAUSE_SECONDS)
-    caller.close()
-
-
 async def _set_rate(speaker: str, rate: int) -> None:
     with suppress(OSError):
         await Caller(speaker).fetch("POST", f"/rate/{rate}")
 
 
-def _row(name: str, told: Told, idle: Samples | None) -> list[Cell]:
+def _row(name: str, told: Told, idle: Told | None) -> list[Cell]:
     late = [milliseconds(told.lags.p50), milliseconds(told.lags.p99)] if told.lags.seconds else ["", ""]
-    health = [milliseconds(told.health.p99), told.health.p99 / idle.p99, told.cores] if idle else ["", "", ""]
-    return [name, told.per_second, *late, told.left_behind, *health]
+    asks: list[Cell] = ["", "", "", ""]
+    if idle:
+        to_idle = [told.health.p99 / idle.health.p99, told.echo.p99 / idle.echo.p99]
+        asks = [milliseconds(told.health.p99), *to_idle, told.cores]
+    return [name, told.per_second, *late, told.left_behind, *asks]

@@ -22,7 +22,7 @@ from temporalio.client import Client
 from bench._batch import play
 from bench._conditions import arguments
 from bench._empty import NOBODY, Nothing
-from bench._fan_out import fan_out, start_speaker
+from bench._fan_out import Place, fan_out, start_speaker
 from bench._figures import Cell, Report, milliseconds
 from bench._job_world import CLUSTER, PAGES, READS, SUBMIT, JobTown, found
 from bench._load import Bounds, Load
@@ -81,7 +81,7 @@ async def _small_parts(report: Report, roster: Roster, postgres: Postgres, tempo
         client = await Client.connect(temporal)
         await _reads(report, towns, sizes)
         await _submits(report, towns, client, sizes)
-        await fan_out(report, towns[0], speaker, readers=sizes.readers, seconds=sizes.seconds)
+        await fan_out(report, Place(towns[0], speaker, start_echo(roster), sizes.readers, sizes.seconds))
 
 
 # --- lists and details ------------------------------------------------------------------------------------------------

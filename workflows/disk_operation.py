@@ -4,6 +4,9 @@ The data of a disk must be whole in one place at any moment, whoever dies when. 
 ready, in the cluster and in the ledger; a copy is named in the ledger before it is made, so that none is forgotten; and
 the ledger forgets a thing only when the cluster has. Every step finds what an earlier try of it has done: a lifecycle
 that was lost is begun anew from its first step.
+
+What an operation has to tell besides is its result: `updated` and `errors` of a name or size that was written on objects,
+`note` where it ended well and not as one might think.
 """
 
 import asyncio

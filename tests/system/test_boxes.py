@@ -67,6 +67,7 @@ def test_the_documented_quick_start_runs_with_only_its_address_changed(
     assert second == f"Job ID: {box['job_id']}"
     assert (box["instance_type"], box["duration_hours"]) == ("p5.48xlarge", 4)
     assert box["status"] in {"pending", "queued", "preparing", "active"}
+    installation.native.release(box["job_id"])
 
 
 # --- a box, from its queue to its snapshot ----------------------------------------------------------------------------

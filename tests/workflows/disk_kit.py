@@ -18,6 +18,7 @@ from tests.builders_clusters import a_pod
 from tests.builders_disks import NEVER, storage_fares
 from tests.workflows.stage import USED, Stage
 
+EARLIER = "update disk set deleted_at = deleted_at - $2::interval, purge_at = purge_at - $2::interval where id = $1"
 SNAPSHOTS = "/apis/snapshot.storage.k8s.io/v1"
 
 
@@ -47,9 +48,11 @@ async def never_copied(stage: Stage) -> UUID:
     return await stage.a_used_disk(workspace)
 
 
-async def deleted(stage: Stage, disk_id: UUID) -> WorkflowHandle[Any, Any]:
+async def deleted(stage: Stage, disk_id: UUID, *, ago: timedelta = timedelta()) -> WorkflowHandle[Any, Any]:
     """The lifecycle of its deletion, asleep in real time."""
     deletion = await stage.an_operation(disk_id, DiskAction.DELETE)
+    async with stage.ledger.transaction() as connection:
+        await connection.execute(EARLIER, disk_id, ago)
     with stage.environment.with_time_skipping_disabled():
         lifecycle = await stage.start_operation(deletion)
     while (await stage.operation(deletion)).status is not OperationStatus.COMPLETED:

@@ -232,7 +232,7 @@ async def test_the_next_operation_begins_when_this_one_ends(stage: Stage) -> Non
 
 async def test_a_deleted_disk_can_be_had_back_on_day_29(stage: Stage) -> None:
     disk_id = await copied(stage, times=1)
-    lifecycle = await deleted(stage, disk_id)
+    lifecycle = await deleted(stage, disk_id, ago=timedelta(days=29))
     await stage.done(disk_id, DiskAction.UNDELETE)
     await lifecycle.signal(DiskOperationWorkflow.wanted_back)
     assert await lifecycle.result() == DiskPhase.READY
