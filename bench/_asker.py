@@ -32,6 +32,8 @@ async def asked(*urls: str) -> AsyncIterator[dict[str, Samples]]:
     try:
         yield found
     finally:
+        assert process.stdin is not None
+        process.stdin.close()
         told, _ = await process.communicate()
         found |= {url: Samples(seconds) for url, seconds in json.loads(told or b"{}").items()}
 
