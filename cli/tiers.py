@@ -46,15 +46,15 @@ class Tier:
 
 TIERS = (
     Tier("house", "nothing", 30),
-    Tier("pure", "nothing", 20),
+    Tier("pure", "nothing", 60),
     Tier("cli", "nothing", 20),
-    Tier("ledger", "PostgreSQL", 25),
-    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 255, clusters=True),
+    Tier("ledger", "PostgreSQL", 60),
+    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 400, clusters=True),
     Tier("replay", "nothing", 5),
-    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 95, clusters=True),
-    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 175, clusters=True),
-    Tier("api", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
-    Tier("system", "the whole stack", 550, clusters=True, boxes=True),
+    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 120, clusters=True),
+    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
+    Tier("api", "PostgreSQL, Temporal, Kubernetes", 480, clusters=True),
+    Tier("system", "the whole stack", 900, clusters=True, boxes=True),
 )
 """In the order in which they run: what fails fast goes first."""
 
