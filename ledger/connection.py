@@ -44,6 +44,7 @@ class Ledger:
         self._connections_max = connections_max
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self._is_closed = False
 
     async def ping(self) -> None:
         """Return if PostgreSQL answers, else raise LedgerUnavailable."""
@@ -51,10 +52,11 @@ class Ledger:
             await connection.execute("select 1")
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        """Close every connection. Who asks afterwards, as a task that was left over may, is told that it is away."""
+        async with self._opening:
+            self._is_closed = True
+            if self._pool is not None:
+                await self._pool.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -85,6 +87,8 @@ class Ledger:
         if self._pool is not None:
             return self._pool
         async with self._opening:
+            if self._is_closed:
+                raise LedgerUnavailable("this process has closed the ledger")
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self.url,
