@@ -19,6 +19,8 @@ PLAYED: Final = (b'"VolumeSnapshot"', b'"VolumeSnapshotContent"')
 """The kinds that kwok plays; it ends where it does not find them when it starts."""
 LISTED: Final = ("/apis/snapshot.storage.k8s.io/v1", "/openapi/v3/apis/snapshot.storage.k8s.io/v1")
 """Where it looks for them: each shows a kind a moment after it was made, and one before the other."""
+COPIES: Final = "/apis/snapshot.storage.k8s.io/v1/namespaces/default/volumesnapshots"
+"""Where one snapshot may be asked for and not made, to see whether any would be taken."""
 _KINDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _COLLECTIONS: Final = {
     "CSIDriver": "/apis/storage.k8s.io/v1/csidrivers",
