@@ -12,7 +12,7 @@ from clusters.access import revoke_anchor
 from clusters.capacity import remove_tokens
 from clusters.connection import ClusterConnection
 from clusters.suspension import suspend_workloads
-from clusters.teardown import delete_gpu_pods, gpu_holders, quarantine_nodes
+from clusters.teardown import delete_gpu_pods, delete_pods, gpu_holders, late_pods, quarantine_nodes, still_there
 from domain.messages import Standing
 from workflows.signatures import QuarantineOrder, StuckNode, Teardown
 
@@ -20,6 +20,8 @@ POD_GRACE_SECONDS = 30
 """The longest that a pod may take to end by itself."""
 LOOK_SECONDS = 0.25
 DELETE_AGAIN_LOOKS = 20
+LATE_PODS_SECONDS_MAX = 20
+"""Within the time-out of a step. A pod that is there for longer is seen by whoever gets its GPU next, and not run over."""
 
 
 class ClusterTeardown(Teardown):
@@ -62,7 +64,13 @@ class ClusterTeardown(Teardown):
 
     @activity.defn(name="take_tokens")
     def take_tokens(self, standing: Standing) -> None:
-        remove_tokens(self._cluster, standing.token, _nodes(standing))
+        key, nodes = standing.token, _nodes(standing)
+        remove_tokens(self._cluster, key, nodes)
+        late = late_pods(self._cluster, key, nodes)
+        delete_pods(self._cluster, late, POD_GRACE_SECONDS)
+        give_up_at = time.monotonic() + LATE_PODS_SECONDS_MAX
+        while still_there(self._cluster, late) and time.monotonic() < give_up_at:
+            time.sleep(LOOK_SECONDS)
 
 
 def _nodes(standing: Standing) -> list[str]:

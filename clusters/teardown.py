@@ -37,6 +37,25 @@ def gpu_holders(connection: ClusterConnection, key: str, nodes: Collection[str])
     return {node: [one for one in holders if one] for node, holders in found.items() if any(holders)}
 
 
+def late_pods(connection: ClusterConnection, key: str, nodes: Collection[str]) -> list[Json]:
+    """The pods that hold GPUs behind this token and were never told to go: they came after all others were.
+
+    A scheduler that was cut off from its cluster binds by tokens that it saw last.
+    """
+    now = datetime.now(UTC)
+    found = bound_pods(connection, nodes).values()
+    return [
+        pod for pods in found for pod in pods if holder(pod, key, now) and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def still_there(connection: ClusterConnection, pods: Collection[Json]) -> bool:
+    """Whether any of these pods, seen before on their nodes, may still run."""
+    uids = {pod["metadata"]["uid"] for pod in pods}
+    found = bound_pods(connection, {pod["spec"]["nodeName"] for pod in pods})
+    return any(pod["metadata"]["uid"] in uids and not has_ended(pod) for pods in found.values() for pod in pods)
+
+
 def strays(pods: Iterable[Json], leased: Collection[tuple[str, str]]) -> list[Json]:
     """Of these pods, those that stand on a node by a token without a lease behind it. `leased`: token and node.
 

@@ -12,6 +12,7 @@ from tests.system.histories import (
     B1,
     B2,
     BLUE,
+    DISK,
     JOB,
     JOB_LIVES,
     NODE,
@@ -70,6 +71,10 @@ def lets_fences_fall(history: History) -> None:
 
 def grants_an_exclusive_workspace_twice(history: History) -> None:
     history.event("granted", B1)["workspace_id"] = RED
+
+
+def lends_a_disk_twice(history: History) -> None:
+    history.event("granted", R1)["detail"]["disk"] = DISK
 
 
 def activates_what_was_not_granted(history: History) -> None:
@@ -330,6 +335,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("holders_follow_one_another_in_time", counts_a_lease_from_before_its_predecessors_rest),
     ("fences_grow", lets_fences_fall),
     ("an_exclusive_workspace_has_one_lease", grants_an_exclusive_workspace_twice),
+    ("a_disk_has_one_lease", lends_a_disk_twice),
     ("grants_are_what_was_asked", grants_fewer_than_asked),
     ("grants_are_what_was_asked", grants_one_gpu_twice_to_one_lease),
     ("no_lease_in_a_workspace_that_goes", lets_a_workspace_go_that_holds),
@@ -434,6 +440,19 @@ def test_but_what_it_bound_may_not_stay() -> None:
     history = a_good_history()
     binds_a_pod_between_leases(history)
     history.rewrite(is_its_end, at=moment(14.6) + STRAY_MAX + timedelta(seconds=1))
+    assert [one.partition(":")[0] for one in history.complaints(CUT_OFF)] == [
+        "gpu_pods_are_bound_under_their_lease_only"
+    ]
+
+
+def test_the_same_goes_for_what_it_bound_while_its_lease_was_on_its_way_out() -> None:
+    history = a_good_history()
+    history.forget(lambda write: write.name == "training" and write.user == "admin" and write.verb == "delete")
+    history.rewrite(is_its_end, at=moment(14.6))
+    history.rewrite(is_binding, at=moment(13.9))
+    assert history.complaints(CUT_OFF) == []
+    assert [one.partition(":")[0] for one in history.complaints()] == ["gpu_pods_are_gone_when_their_lease_rests"]
+    history.rewrite(is_its_end, at=moment(13.9) + STRAY_MAX + timedelta(seconds=1))
     assert [one.partition(":")[0] for one in history.complaints(CUT_OFF)] == [
         "gpu_pods_are_bound_under_their_lease_only"
     ]

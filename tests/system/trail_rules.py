@@ -159,7 +159,11 @@ def gpu_pods_are_bound_under_their_lease_only(deeds: Deeds, chronicle: Chronicle
     """But by a scheduler that was cut off from its cluster: it binds by tokens that are gone. Such a pod is not left."""
     for pod in deeds.pods:
         place = (pod.cluster, pod.node, pod.tenant)
-        if not pod.bound_at or any(_is_open(lease, pod.bound_at) for lease in _leases_at(chronicle, place)):
+        if not pod.bound_at:
+            continue
+        if any(_is_open(lease, pod.bound_at) for lease in _leases_at(chronicle, place)) and not _is_stray(
+            deeds, pod, pod.bound_at, outages
+        ):
             continue
         gone_at = pod.gone_at or deeds.ended_at
         if not outages.confused(pod.cluster, pod.bound_at):
@@ -173,6 +177,8 @@ def gpu_pods_are_gone_when_their_lease_rests(deeds: Deeds, chronicle: Chronicle,
         for lease in _leases_at(chronicle, (pod.cluster, pod.node, pod.tenant)):
             if pod.bound_at is None or lease.rested_at is None or not _is_open(lease, pod.bound_at):
                 continue
+            if _is_stray(deeds, pod, pod.bound_at, outages):
+                continue  # the rule above judges it
             if pod.node in lease.stuck or _may_be_gone(pod, lease.rested_at, outages):
                 continue
             if pod.gone_at is None or pod.gone_at > lease.rested_at:
@@ -315,6 +321,12 @@ def _is_open(lease: Lease, at: datetime) -> bool:
 
 def _is_there(pod: GpuPod, at: datetime) -> bool:
     return pod.bound_at is not None and pod.bound_at <= at and (pod.gone_at is None or pod.gone_at > at)
+
+
+def _is_stray(deeds: Deeds, pod: GpuPod, bound_at: datetime, outages: Outages) -> bool:
+    """Whether a scheduler that could not know better bound it by tokens that were taken before."""
+    taken = deeds.count((pod.cluster, pod.node, pod.tenant), bound_at) is None
+    return taken and outages.confused(pod.cluster, bound_at)
 
 
 def _may_be_gone(pod: GpuPod, by: datetime, outages: Outages) -> bool:
