@@ -21,6 +21,13 @@ LISTED: Final = ("/apis/snapshot.storage.k8s.io/v1", "/openapi/v3/apis/snapshot.
 """Where it looks for them: each shows a kind a moment after it was made, and one before the other."""
 COPIES: Final = "/apis/snapshot.storage.k8s.io/v1/namespaces/default/volumesnapshots"
 """Where one snapshot may be asked for and not made, to see whether any would be taken."""
+A_COPY: Final = {
+    "apiVersion": "snapshot.storage.k8s.io/v1",
+    "kind": "VolumeSnapshot",
+    "metadata": {"name": "probe"},
+    "spec": {"source": {"persistentVolumeClaimName": "probe"}},
+}
+"""That one: of a claim that need not be there."""
 _KINDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _COLLECTIONS: Final = {
     "CSIDriver": "/apis/storage.k8s.io/v1/csidrivers",
