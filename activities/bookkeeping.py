@@ -3,14 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from temporalio import activity
 
 from arbitration.arbiter_pass import estimate, grant
 from delivery.courier import Courier
+from domain.gpr import Phase
+from domain.honesty import horizon_of
 from domain.messages import Standing
 from domain.workspace import WorkspacePhase
-from ledger import inventory, lifecycle, workspaces
+from ledger import honesty, inventory, lifecycle, workspaces
 from ledger.connection import Ledger
 from workflows.signatures import (
     ArbiterReport,
@@ -29,6 +31,18 @@ from workflows.signatures import (
 QUEUED = Gauge("berth_queue_length", "Gprs that the last pass of the arbiter found in the queue.")
 GRANTED = Counter("berth_grants_total", "Leases that the arbiter granted.")
 MOVED = Counter("berth_estimates_changed_total", "Start estimates that the arbiter changed.")
+PROMISES_MOVED = Counter("berth_promises_moved_total", "Promised starts that were moved because hardware was lost.")
+ERROR_SECONDS = Histogram(
+    "berth_estimate_error_seconds",
+    "How far a start was from the one that was shown, in whichever direction, by how far ahead it was shown.",
+    ("horizon",),
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600),
+)
+JUDGED = Counter(
+    "berth_estimates_judged_total",
+    "Shown starts whose Gpr has started: whether inside the interval that was stated, by how far ahead it was shown.",
+    ("horizon", "inside"),
+)
 
 
 class LedgerBookkeeping(Bookkeeping):
@@ -46,7 +60,14 @@ class LedgerBookkeeping(Bookkeeping):
     @activity.defn(name="activate_gpr")
     async def activate_gpr(self, at: FencedGprAt) -> Standing:
         async with self._ledger.transaction() as connection:
-            return await lifecycle.activate(connection, UUID(at.gpr_id), at.fence, at.now)
+            standing = await lifecycle.activate(connection, UUID(at.gpr_id), at.fence, at.now)
+            is_active = standing.phase is Phase.ACTIVE and standing.fence == at.fence
+            judged = await honesty.settle(connection, UUID(at.gpr_id), at.now) if is_active else []
+        for shown in judged:
+            horizon = horizon_of(shown.ahead_seconds)
+            ERROR_SECONDS.labels(horizon).observe(abs(shown.error_seconds))
+            JUDGED.labels(horizon, str(shown.inside).lower()).inc()
+        return standing
 
     @activity.defn(name="expire_gpr")
     async def expire_gpr(self, at: GprAt) -> Standing:
@@ -120,6 +141,7 @@ class LedgerBookkeeping(Bookkeeping):
 
     @activity.defn(name="estimate")
     async def estimate(self, now: datetime) -> int:
-        changed = await estimate(self._ledger, now)
-        MOVED.inc(changed)
-        return changed
+        done = await estimate(self._ledger, now)
+        MOVED.inc(done.changed)
+        PROMISES_MOVED.inc(done.promises_moved)
+        return done.changed

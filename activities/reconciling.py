@@ -16,17 +16,34 @@ from clusters.connection import ClusterConnection
 from clusters.inventory import adopt_nodes, observe_nodes
 from clusters.pods import bound_pods
 from clusters.teardown import delete_pods, gpu_holders, lift_quarantine, strays
+from clusters.tenancy import apply_tenancy, delete_tenancy, namespaces_left
 from delivery.courier import Courier
 from delivery.temporal import TemporalDoor
 from domain.disk import DiskAction
-from domain.failures import Gone, NodeUnfit
+from domain.failures import ClusterRefused, Gone, NodeUnfit, NotReadyYet
 from domain.gpr import Phase
 from domain.hardware import ObservedNode
 from domain.identifiers import SCHEDULING_DOMAIN, workspace_workflow_id
-from domain.messages import OutboxMessage, kick_arbiter, start_workspace
-from ledger import arbitration, disks, events, gprs, idempotency, inventory, leases, outbox, quotas, workspaces
+from domain.messages import OutboxMessage, keep_reservation, kick_arbiter, start_recovery, start_workspace
+from ledger import (
+    arbitration,
+    disks,
+    events,
+    gprs,
+    health,
+    honesty,
+    idempotency,
+    inventory,
+    leases,
+    outbox,
+    personal,
+    quotas,
+    reservations,
+    workspaces,
+)
 from ledger.connection import Ledger
 from ledger.leases import OpenLease
+from ledger.personal import Joining
 from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
 
 log = structlog.get_logger()
@@ -67,6 +84,7 @@ class RealClusterReconciling(ClusterReconciling):
             *await self._clear_strays(observed),
             *await self._free_what_was_left_behind(at.now),
             *await self._set_ceilings(),
+            *await self._let_workspaces_join(at.now),
         ]
         await self._say(mended, at.now)
         return Repairs(mended)
@@ -163,6 +181,35 @@ class RealClusterReconciling(ClusterReconciling):
         changed = await asyncio.to_thread(set_ceilings, self._cluster, wanted)
         return [f"set the ceiling of namespace {namespace}" for namespace in changed]
 
+    async def _let_workspaces_join(self, now: datetime) -> list[str]:
+        """People's own workspaces that were made before this cluster was registered."""
+        async with self._ledger.reading() as connection:
+            waiting = await personal.joining(connection, self._cluster.name)
+        said = await asyncio.gather(*(self._join(one, now) for one in waiting))
+        return [sentence for sentence in said if sentence]
+
+    async def _join(self, one: Joining, now: datetime) -> str:
+        """What has begun to go meanwhile is taken away again, and looked after until nothing of it is left."""
+        if one.is_wanted:
+            try:
+                await asyncio.to_thread(apply_tenancy, self._cluster, one.tenancy)
+            except NotReadyYet:
+                return ""  # the next round will find it ready
+            except ClusterRefused as refusal:
+                async with self._ledger.transaction() as connection:
+                    await personal.did_not_join(connection, one.workspace_id, self._cluster.name, now)
+                return f"workspace {one.tenancy.workspace_name} cannot be here: {refusal}"
+            async with self._ledger.transaction() as connection:
+                messages = await personal.joined(connection, one.workspace_id, self._cluster.name, now)
+            if messages is not None:
+                self._courier.deliver_soon(messages)
+                return f"workspace {one.tenancy.workspace_name} is here, too"
+        await asyncio.to_thread(delete_tenancy, self._cluster, one.tenancy.tenant, one.tenancy.namespaces)
+        if not await asyncio.to_thread(namespaces_left, self._cluster, one.tenancy.tenant):
+            async with self._ledger.transaction() as connection:
+                await personal.did_not_join(connection, one.workspace_id, self._cluster.name, now)
+        return ""
+
     async def _say(self, mended: list[str], now: datetime) -> None:
         if not mended:
             return
@@ -188,6 +235,7 @@ class RealLedgerReconciling(LedgerReconciling):
         self._courier.deliver_soon(messages)
         await outbox.forget_delivered(self._ledger)
         await idempotency.forget_old(self._ledger, datetime.now(UTC))
+        await honesty.forget_old(self._ledger, datetime.now(UTC))
         await self._prune(datetime.now(UTC))
         mended = [f"started {message.workflow_id}: unfinished in the ledger, not running" for message in missing]
         if mended:
@@ -216,6 +264,8 @@ class RealLedgerReconciling(LedgerReconciling):
         async with self._ledger.reading() as connection:
             starts = await gprs.unfinished(connection)
             starts += await disks.unfinished_operations(connection)
+            starts += [keep_reservation(found) for found in await reservations.unfinished(connection)]
+            starts += [start_recovery(str(found)) for found in await health.unfinished(connection)]
             workspace_ids = await workspaces.unfinished(connection)
         return [
             *(start for start in starts if start.workflow_id not in running),
@@ -224,7 +274,8 @@ class RealLedgerReconciling(LedgerReconciling):
 
     async def _running(self) -> set[str]:
         client = await self._temporal.client()
-        query = "ExecutionStatus = 'Running' and WorkflowType in ('Gpr', 'Job', 'Box', 'DiskOperation', 'Workspace')"
+        kinds = "'Gpr', 'Job', 'Box', 'DiskOperation', 'Workspace', 'Recovery', 'Reservation'"
+        query = f"ExecutionStatus = 'Running' and WorkflowType in ({kinds})"
         return {workflow.id async for workflow in client.list_workflows(query, page_size=1000)}
 
 

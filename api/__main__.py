@@ -102,6 +102,7 @@ async def serve(settings: Settings) -> None:
         host_path_prefixes=settings.host_path_prefixes,
         box_image=settings.box_image,
         logins=logins,
+        time_rules=settings.time_rules,
     )
     rates = Rates(settings.requests_per_key, settings.bad_requests_per_address)
     app = build_app(backends, settings.cors_origins, rates)

@@ -19,6 +19,7 @@ from api.dialects.gpuctl.routes import GPUCTL
 from api.dialects.gpudev.gpu_types import KINDS
 from api.dialects.gpudev.routes import GPUDEV
 from api.dialects.native.routes import NATIVE
+from api.dialects.runai.routes import RUNAI
 from api.edge import REQUEST_ID_HEADER, Edge
 from api.metrics import Metrics
 from api.open_routes import OPEN, serve_documents
@@ -28,8 +29,8 @@ from api.operations.job_following import LogDoors
 from api.operations.job_news import JobNews
 from api.operations.log_streams import LogStreams
 
-DIALECTS: Final = (GPUCTL, EGS, NATIVE, GPUDEV)
-"""In this order they are asked whose a path is: GPUCTL claims some of the paths under EGS's prefix."""
+DIALECTS: Final = (GPUCTL, RUNAI, EGS, NATIVE, GPUDEV)
+"""In this order they are asked whose a path is: GPUCTL and RUNAI claim some of the paths under EGS's prefix."""
 CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_HEADERS: Final = ("authorization", "content-type", "idempotency-key", REQUEST_ID_HEADER)
 

@@ -15,6 +15,7 @@ from api.operations.log_streams import PodAddress
 from clusters.access import IssuedKubeconfig
 from domain.hardware import NodeFacts, NodeUse
 from domain.job import JobEvent, LogLine, LogPlace
+from domain.promises import TimeRules
 from domain.workspace import Tenancy
 from ledger.connection import Ledger
 
@@ -99,5 +100,7 @@ class Backends:
     """A process without kubeconfigs answers what the ledger knows, and that it cannot say more."""
     box_image: str = BOX_IMAGE
     """What runs in a box that names none."""
+    time_rules: TimeRules = field(default_factory=TimeRules)
+    """How much may be promised, and how far leases may be extended."""
     logins: LoginDoors = field(default_factory=lambda: LoginDoors(LoginRules(), utc_now))
     """As long as nothing is set up, nobody is let in without a key."""

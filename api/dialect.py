@@ -33,14 +33,18 @@ class Dialect:
     open_paths: frozenset[str] = frozenset()
     """Paths that need no login. Anywhere else under the prefix a stranger learns nothing, not even what exists."""
     segments: frozenset[str] = frozenset()
-    """For dialects that share a prefix: the words behind it that are this one's."""
+    """For dialects that share a prefix: the words behind it that are this one's; with `*` at its end, the beginning of one."""
+    further_prefix: str = ""
+    """Another prefix under which everything is its own."""
 
     def claims(self, path: str) -> bool:
         """Whether this path is this dialect's."""
-        if path != self.prefix and not path.startswith(f"{self.prefix}/"):
+        if self.further_prefix and _is_under(path, self.further_prefix):
+            return True
+        if not _is_under(path, self.prefix):
             return False
         first = path.removeprefix(self.prefix).removeprefix("/").partition("/")[0]
-        return not self.segments or first in self.segments
+        return not self.segments or any(_is_meant(first, segment) for segment in self.segments)
 
     def needs_login(self, path: str) -> bool:
         """Whether a stranger must be turned away before anything is said about this path."""
@@ -56,3 +60,11 @@ class Dialect:
             return []
         served |= {"OPTIONS"} | ({"HEAD"} if "GET" in served else set())
         return [method for method in METHOD_ORDER if method in served]
+
+
+def _is_under(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(f"{prefix}/")
+
+
+def _is_meant(word: str, segment: str) -> bool:
+    return word.startswith(segment[:-1]) if segment.endswith("*") else word == segment

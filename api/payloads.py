@@ -62,6 +62,11 @@ def parsed(body: bytes, choose: Callable[[Any], type[_Model]]) -> _Model:
     return _as_model(content, choose(content))
 
 
+def validated(content: Any, model: type[_Model]) -> _Model:
+    """What was read otherwise as this model. Raises InvalidFields."""
+    return _as_model(content, model)
+
+
 def open_payload(model: type[_Model]) -> Dependency:
     """The same, for the few routes that need no login."""
 

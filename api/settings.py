@@ -17,6 +17,7 @@ from api.auth.outside import SECONDS_MAX
 from api.auth.rates import BAD_PER_ADDRESS, PER_KEY, parsed
 from api.backends import BOX_IMAGE
 from api.logs import LogFormat
+from domain.promises import EXTENSION_HOURS_MAX, PROMISES_PER_WORKSPACE, TimeRules
 
 
 class Settings(BaseSettings):
@@ -45,8 +46,8 @@ class Settings(BaseSettings):
     ledger_connections_max: int = Field(20, ge=1, le=1000, validation_alias="BERTH_API_LEDGER_CONNECTIONS")
     """Connections to the ledger that this process keeps at most."""
     secrets_keys: str = Field("", validation_alias="BERTH_SECRETS_KEYS", repr=False)
-    """Keys with which the values of variables are sealed in the ledger, comma-joined: the first seals, all of them open.
-    Without any, jobs with variables are refused."""
+    """Keys with which values of variables and tokens of Jupyter are sealed in the ledger, comma-joined: the first seals,
+    all of them open. Without any, jobs with variables and boxes with Jupyter are refused."""
     host_path_prefixes: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="BERTH_HOST_PATH_PREFIXES")
     """Comma-joined folders of the nodes under which jobs may mount; none by default."""
     box_image: str = Field(BOX_IMAGE, pattern=r"^[!-~]+$", max_length=500, validation_alias="BERTH_BOX_IMAGE")
@@ -59,6 +60,13 @@ class Settings(BaseSettings):
     """How long the request for a new workspace, durable at once, waits for it to be made."""
     shutdown_seconds: int = Field(20, ge=0, validation_alias="BERTH_API_SHUTDOWN_SECONDS")
     """How long requests under way may take to end once the process is told to stop."""
+
+    promises_per_workspace: int = Field(
+        PROMISES_PER_WORKSPACE, ge=0, le=10_000, validation_alias="BERTH_PROMISES_PER_WORKSPACE"
+    )
+    """So many of its queued requests may have a promised start at once; 0: none may."""
+    extension_hours_max: int = Field(EXTENSION_HOURS_MAX, ge=0, le=8784, validation_alias="BERTH_EXTENSION_HOURS_MAX")
+    """By so many hours in all may a lease be extended; 0: not at all."""
 
     login_key_hours: int = Field(KEY_HOURS, ge=1, le=KEY_HOURS_MAX, validation_alias="BERTH_LOGIN_KEY_HOURS")
     """How long a key lives that a login hands out."""
@@ -84,6 +92,11 @@ class Settings(BaseSettings):
     """`issuer=audience,issuer=audience`: whose ID tokens count, made for which client; none by default."""
     development_login: bool = Field(default=False, validation_alias="BERTH_GPUDEV_DEVELOPMENT_LOGIN")
     """Let everybody in who sends the example key of AWS's documentation. Never where others can reach the API."""
+
+    @property
+    def time_rules(self) -> TimeRules:
+        """How much may be promised, and how far leases may be extended."""
+        return TimeRules(self.promises_per_workspace, self.extension_hours_max * 3600)
 
     @property
     def logins(self) -> LoginRules:

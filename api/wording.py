@@ -18,6 +18,7 @@ from domain.priority import PRIORITY_MAX
 NAMES_MAX: Final = 64
 """Of each kind in one request: clusters, namespaces."""
 _NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+_PRINCIPAL: Final = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?|[A-Za-z0-9._+=-]{1,100}@[A-Za-z0-9._+=-]{1,100})$"
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _UNITS: Final = r"([0-9]{1,2}d)?([0-9]{1,3}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"
 _AMOUNT: Final = r"^[0-9]{1,8}(\.[0-9]{1,4})?$"
@@ -52,6 +53,7 @@ Text = Annotated[_NoNul, StringConstraints(max_length=500)]
 Words = Annotated[list[Word], Field(max_length=NAMES_MAX)]
 GprName = Annotated[Word, _documented(_NAME, GPR_NAME_LENGTH_MAX)]
 NewName = Annotated[Word, _documented(_NAME, NAME_LENGTH_MAX)]
+PrincipalName = Annotated[Word, _documented(_PRINCIPAL, 201)]
 Namespaces = Annotated[
     list[Annotated[Word, _documented(_NAMESPACE, NAME_LENGTH_MAX)]], Field(min_length=1, max_length=NAMES_MAX)
 ]

@@ -8,11 +8,14 @@ longer with a long queue and needs no lock: it writes only what is still queued.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from arbitration import promising
+from arbitration.honesty import learnt, with_interval
+from arbitration.keeping import note_starts
 from arbitration.snapshot import planned_start, read_snapshot
 from domain.hardware import Gpu
 from domain.identifiers import SCHEDULING_DOMAIN
@@ -24,11 +27,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.gpr import PlannedStart
+    from ledger.arbitration import QueuedGpr
     from ledger.connection import Connection, Ledger
+    from planner.intervals import Intervals
     from planner.plan import Grant
 
-ESTIMATE_SLACK = timedelta(seconds=2)
-"""An estimate that moves by less is left as it is shown: writing it would be noise."""
+ESTIMATE_SLACK = timedelta(seconds=arbitration.ESTIMATE_SLACK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,14 @@ class Granted:
     queued: int
     grants: int
     messages: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """How many estimates changed, and how many promises had to be moved."""
+
+    changed: int
+    promises_moved: int
 
 
 async def grant(ledger: Ledger, now: datetime) -> Granted:
@@ -50,19 +62,26 @@ async def grant(ledger: Ledger, now: datetime) -> Granted:
     return Granted(len(queue), len(grants), tuple(messages))
 
 
-async def estimate(ledger: Ledger, now: datetime) -> int:
-    """Bring the estimate, position and reason of everything that waits up to date; how many changed."""
+async def estimate(ledger: Ledger, now: datetime) -> Estimated:
+    """Bring the estimate, position and reason of everything that waits up to date, and promises whose hardware is lost."""
     async with ledger.reading() as connection:
         queue = await arbitration.queue(connection, now)
         snapshot = await read_snapshot(connection, queue, now)
+        intervals = await learnt(connection)
     planned = await asyncio.to_thread(plan, snapshot)
-    shown = {gpr.gpr_id: gpr.shown for gpr in queue}
+    shown = {gpr.gpr_id: gpr for gpr in queue}
     new = {forecast.gpr_id: planned_start(forecast) for forecast in planned.forecasts}
-    changed = {gpr_id: start for gpr_id, start in new.items() if _differs(shown[gpr_id], start)}
+    changed = {
+        gpr_id: _stated(shown[gpr_id], start, intervals, now)
+        for gpr_id, start in new.items()
+        if _differs(shown[gpr_id].shown, start)
+    }
     if changed:
         async with ledger.transaction() as connection:
-            await arbitration.write_estimates(connection, changed)
-    return len(changed)
+            await arbitration.write_estimates(connection, changed, now)
+    await note_starts(ledger, queue, new, now)
+    moved = [await promising.renew(ledger, gpr_id, now) for gpr_id in promising.late(queue, new)]
+    return Estimated(len(changed), sum(moved))
 
 
 async def _write_grant(connection: Connection, granted: Grant, now: datetime) -> list[int]:
@@ -72,6 +91,11 @@ async def _write_grant(connection: Connection, granted: Grant, now: datetime) ->
         return []
     standing = await lifecycle.standing(connection, gpr_id)
     return [await outbox.put(connection, tell_gpr(GRANTED_SIGNAL, standing))]
+
+
+def _stated(gpr: QueuedGpr, start: PlannedStart, intervals: Intervals, now: datetime) -> PlannedStart:
+    promised = gpr.promise.starts_at if gpr.promise else None
+    return replace(start, estimate=with_interval(start.estimate, intervals, now, no_later_than=promised))
 
 
 def _differs(shown: PlannedStart, new: PlannedStart) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from arbitration.fairness import standings
 from arbitration.limits import Limits, disk_limits, disk_operations, disk_use
 from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
 from domain.limits import Amounts, PoolNode
-from ledger import inventory, leases, pools, quotas
+from ledger import inventory, leases, pools, quotas, scheduling
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 
 if TYPE_CHECKING:
@@ -32,15 +34,18 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
     open_leases = await leases.open_leases(connection)
     pools_of = await pools.of_nodes(connection)
     limits = Limits(await quotas.limits(connection))
+    policy = await scheduling.policy(connection)
     wanted = [gpr.disk for gpr in queue if gpr.disk is not None]
     operations = disk_operations(wanted, {lease.disk_id for lease in open_leases})
     return Snapshot(
         now=now,
         nodes=tuple(_node(node, open_leases, pools_of) for node in nodes),
         leases=(*(_lease(lease, limits, now) for lease in open_leases), *operations),
-        queue=tuple(_claim(gpr, limits) for gpr in queue),
+        queue=tuple(_claim(gpr, limits, now) for gpr in queue),
         limits=limits.all() + disk_limits(wanted),
         turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
+        standings=await standings(connection, queue, policy, now),
+        ageing_seconds=policy.ageing_seconds,
     )
 
 
@@ -62,7 +67,7 @@ def _node(node: Node, open_leases: list[OpenLease], pools_of: Mapping[PoolNode, 
         gpus=node.gpus,
         usable=usable,
         unusable_reason="" if usable else f"{node.state.replace('_', ' ')}: {node.condition}".removesuffix(": "),
-        blocked_ordinals=_used_by_strangers(node, open_leases),
+        blocked_ordinals=_used_by_strangers(node, open_leases) | node.set_aside,
         pools=pools_of.get(PoolNode(node.cluster, node.name), frozenset()),
     )
 
@@ -78,7 +83,7 @@ def _used_by_strangers(node: Node, open_leases: list[OpenLease]) -> frozenset[in
         for gpu in lease.gpus
         if gpu.node == node.name
     }
-    free = [ordinal for ordinal in range(node.gpus) if ordinal not in held]
+    free = [ordinal for ordinal in range(node.gpus) if ordinal not in held | node.set_aside]
     return frozenset(free[-node.foreign_gpus :])
 
 
@@ -100,11 +105,15 @@ def _expected_end(lease: OpenLease, now: datetime) -> datetime | None:
     if lease.phase is Phase.PROVISIONING:
         if lease.duration_seconds is None:
             return None
+        if lease.fixed_start is not None:
+            return lease.fixed_start + timedelta(seconds=lease.duration_seconds)
         return now + timedelta(seconds=PROVISIONING_SECONDS_EXPECTED + lease.duration_seconds)
     return lease.end_at if lease.phase is Phase.ACTIVE else now
 
 
-def _claim(gpr: QueuedGpr, limits: Limits) -> Claim:
+def _claim(gpr: QueuedGpr, limits: Limits, now: datetime) -> Claim:
+    # a promise is kept at the place where it was made, wherever the last forecast would have it sooner
+    promised = gpr.promise if gpr.promise and gpr.promise.starts_at else None
     return Claim(
         gpr_id=gpr.gpr_id,
         gpr_name=gpr.name,
@@ -115,15 +124,18 @@ def _claim(gpr: QueuedGpr, limits: Limits) -> Claim:
         priority=gpr.priority,
         nodes=gpr.nodes,
         gpus_per_node=gpr.gpus_per_node,
-        duration_seconds=gpr.duration_seconds,
+        duration_seconds=_duration_seconds(gpr, now),
         clusters=_clusters(gpr),
         shape=gpr.shape,
         instance_type=gpr.instance_type,
         memory_gib=gpr.memory_gib,
-        not_before=gpr.not_before,
+        not_before=_not_before(gpr),
+        fixed_start=gpr.fixed_start,
         excluded_nodes=gpr.excluded_nodes,
-        planned_cluster=gpr.shown.cluster,
-        planned_nodes=gpr.shown.nodes,
+        planned_cluster=promised.cluster if promised else gpr.shown.cluster,
+        planned_nodes=promised.nodes if promised else gpr.shown.nodes,
+        pinned_start=_pinned_start(gpr, now),
+        submitted_at=gpr.submitted_at,
         pool=gpr.pool,
         spread=gpr.spread,
         uses=limits.uses(
@@ -131,6 +143,25 @@ def _claim(gpr: QueuedGpr, limits: Limits) -> Claim:
         )
         + disk_use(gpr.disk.id if gpr.disk else None),
     )
+
+
+def _duration_seconds(gpr: QueuedGpr, now: datetime) -> int | None:
+    """From its grant on; of what was reserved and starts late, what is left of its time."""
+    if gpr.duration_seconds is None:
+        return None
+    if gpr.fixed_start is None:  # its time runs once it is provisioned, and it must be gone before what is promised
+        return gpr.duration_seconds + PROVISIONING_SECONDS_EXPECTED
+    late = max(timedelta(), now - gpr.fixed_start)
+    return max(1, gpr.duration_seconds - math.floor(late.total_seconds()))
+
+
+def _not_before(gpr: QueuedGpr) -> datetime | None:
+    return max((one for one in (gpr.not_before, gpr.fixed_start) if one is not None), default=None)
+
+
+def _pinned_start(gpr: QueuedGpr, now: datetime) -> datetime | None:
+    """Of what lost the hardware of its promise, as soon as there is other."""
+    return (gpr.promise.starts_at or now) if gpr.promise else None
 
 
 def _clusters(gpr: QueuedGpr) -> tuple[str, ...]:

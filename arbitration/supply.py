@@ -6,7 +6,7 @@ Only nodes of no pool count, and what asks for such: a pool's nodes are for thos
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -152,11 +152,14 @@ class _Tally:
     """GPUs of a snapshot by the make of their nodes, and what waits by the words in which it asks."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        held = Counter((gpu.cluster, gpu.node) for lease in snapshot.leases for gpu in lease.gpus)
+        held = defaultdict[tuple[str, str], set[int]](set)
+        for lease in snapshot.leases:
+            for gpu in lease.gpus:
+                held[gpu.cluster, gpu.node].add(gpu.ordinal)
         self._available, self._in_use = Counter[NodeModel](), Counter[NodeModel]()
         for node in snapshot.nodes:
             if not node.pools:
-                used = held[node.cluster, node.name] + len(node.blocked_ordinals)
+                used = len(held[node.cluster, node.name] | node.blocked_ordinals)
                 self._in_use[_model(node)] += used
                 self._available[_model(node)] += max(0, node.gpus - used) if node.usable else 0
         self._queued = Counter[tuple[str, str]]()

@@ -1,4 +1,4 @@
-"""How long a pass takes: `python -m bench.planner`.
+"""How long a pass takes: `python -m bench.planner`, and how that grows: `python -m bench.planner --growth`.
 
 Every time is printed beside the time of a fixed loop measured in the same run, since machines differ and share
 their cores. The world is crowded: mixed shapes, gangs, two clusters, half of the claims exclusive.
@@ -6,6 +6,7 @@ their cores. The world is crowded: mixed shapes, gangs, two clusters, half of th
 
 from __future__ import annotations
 
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -20,6 +21,15 @@ from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = 3600
 SIZES = ((1_000, 100), (10_000, 1_000))
+GROWTH = (
+    (1_000, 100),
+    (1_000, 1_000),
+    (10_000, 100),
+    (10_000, 1_000),
+    (10_000, 10_000),
+    (100_000, 1_000),
+    (100_000, 10_000),
+)
 SHAPES = ("T4", "A100", "H100")
 GPUS_PER_NODE = 8
 WORKSPACES = 300
@@ -30,6 +40,13 @@ def main() -> None:
     """Prints one line for each measurement."""
     unit = _best_of(5, _calibration)
     print(f"calibration loop: {unit * 1000:.0f} ms (1x below)")
+    if "--growth" in sys.argv[1:]:
+        _print_growth(unit)
+    else:
+        _print_sizes(unit)
+
+
+def _print_sizes(unit: float) -> None:
     for queue, nodes in SIZES:
         crowded = a_world(queue, nodes)
         event = replace(crowded, leases=crowded.leases[1:])
@@ -37,6 +54,15 @@ def main() -> None:
         _print(f"{label}: whole plan", _best_of(3, partial(plan, crowded)), unit)
         _print(f"{label}: grants after one lease ended", _best_of(3, partial(plan_grants, event)), unit)
         print(f"{label}: peak memory of a plan {_peak_mib(crowded):.0f} MiB")
+
+
+def _print_growth(unit: float) -> None:
+    for queue, nodes in GROWTH:
+        world = a_world(queue, nodes)
+        event = replace(world, leases=world.leases[1:])
+        label = f"{queue:>6} queued, {nodes:>5} nodes"
+        _print(f"{label}: whole plan", _best_of(1, partial(plan, world)), unit)
+        _print(f"{label}: grants after one lease ended", _best_of(1, partial(plan_grants, event)), unit)
 
 
 def a_world(queue: int, nodes: int, seed: int = 1) -> Snapshot:

@@ -132,6 +132,8 @@ def _facts(gpr: Gpr, now: datetime) -> Iterable[tuple[str, str]]:
     yield "priority", f"{gpr.priority} ({gpr.band})"
     yield "submitted", f"{moment(gpr.submitted_at, now)} by {gpr.submitted_by}"
     yield "outlook", outlook(gpr, now)
+    if gpr.promise and gpr.promise.starts_at and gpr.phase is Phase.QUEUED:
+        yield "promised", f"to start no later than {moment(gpr.promise.starts_at, now)}"
     if gpr.lease:
         yield "holds" if gpr.lease.held else "held", f"{place(gpr)} on {gpr.lease.cluster}"
     if gpr.active_at:

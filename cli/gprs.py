@@ -64,6 +64,8 @@ def create(  # noqa: PLR0913 - one argument for each option
     cluster: Annotated[list[str] | None, typer.Option(help="Only there; may be repeated, best first.")] = None,
     pool: Annotated[str, typer.Option(help="Only nodes of this pool; the workspace's by default.")] = "",
     requeue: Annotated[bool, typer.Option(help="Queue again when provisioning fails.")] = True,
+    idle_timeout: Annotated[str, typer.Option(help="Tell me when its GPUs were idle for so long, as in 30m.")] = "",
+    release_when_idle: Annotated[bool, typer.Option("--release-when-idle", help="And then release it.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it is active.")] = False,
     timeout: Annotated[str, typer.Option(help="Follow it no longer than this, as in 10m; exit code 6.")] = "",
     idempotency_key: IdempotencyKey = "",
@@ -84,6 +86,8 @@ def create(  # noqa: PLR0913 - one argument for each option
         clusters=cluster or (),
         pool=pool,
         requeue_on_failure=requeue,
+        idle_timeout=idle_timeout or None,
+        release_when_idle=release_when_idle,
     )
     gpr = terminal.client.submit(wanted, idempotency_key=idempotency_key)
     if watch:

@@ -12,7 +12,24 @@ import traceback
 
 import typer
 
-from cli import gprs, inventory, keys, logs, pools, prices, quotas, stacks, tiers, workspaces
+from cli import (
+    costs,
+    gprs,
+    gpus,
+    idle_rules,
+    inventory,
+    keys,
+    logs,
+    pools,
+    prices,
+    quotas,
+    reservations,
+    scheduling,
+    stacks,
+    tiers,
+    time_axis,
+    workspaces,
+)
 from cli.command_group import CommandGroup, show
 from cli.exits import EPILOG, ExitCode
 from cli.failures import CommandFailed
@@ -30,6 +47,7 @@ app = typer.Typer(
 TO_PYTEST = {"allow_extra_args": True, "ignore_unknown_options": True}
 STACK = "The local stack"
 GPUS = "GPUs"
+TIME = "Time"
 ACCESS = "Access"
 
 app.command(rich_help_panel=STACK)(stacks.up)
@@ -38,11 +56,24 @@ app.command(rich_help_panel=STACK)(stacks.status)
 app.command(rich_help_panel=STACK)(logs.logs)
 app.command("test", rich_help_panel=STACK, context_settings=TO_PYTEST)(tiers.run_tests)
 app.add_typer(gprs.app, name="gpr", rich_help_panel=GPUS)
+app.command(rich_help_panel=TIME)(time_axis.plan)
+app.command(rich_help_panel=TIME)(time_axis.when)
+app.command(rich_help_panel=TIME)(time_axis.why)
+app.command(rich_help_panel=TIME)(time_axis.promise)
+app.command(rich_help_panel=TIME)(time_axis.extend)
+app.command(rich_help_panel=TIME)(time_axis.honesty)
+app.command(rich_help_panel=TIME)(reservations.reserve)
+app.add_typer(reservations.app, name="reservation", rich_help_panel=TIME)
+app.command(rich_help_panel=TIME)(scheduling.scheduling)
+app.command(rich_help_panel=TIME)(scheduling.weight)
 app.command(rich_help_panel=GPUS)(inventory.nodes)
 app.command(rich_help_panel=GPUS)(inventory.clusters)
 app.add_typer(pools.app, name="pool", rich_help_panel=GPUS)
 app.add_typer(quotas.app, name="quota", rich_help_panel=GPUS)
 app.add_typer(prices.app, name="price", rich_help_panel=GPUS)
+app.command(rich_help_panel=GPUS)(costs.cost)
+app.add_typer(gpus.app, name="gpu", rich_help_panel=GPUS)
+app.add_typer(idle_rules.app, name="idle-rule", rich_help_panel=GPUS)
 app.add_typer(workspaces.app, name="workspace", rich_help_panel=ACCESS)
 app.command(rich_help_panel=ACCESS)(workspaces.kubeconfig)
 app.add_typer(keys.app, name="key", rich_help_panel=ACCESS)

@@ -21,6 +21,8 @@ RENDEZVOUS_PORT: Final = 29500
 STARTUP_SECONDS_MAX: Final = 1800
 """How long a replica may take to become healthy: large models load slowly."""
 PROBE_SECONDS: Final = 5
+ARCHITECTURE_LABEL: Final = "kubernetes.io/arch"
+"""On every node, by its kubelet."""
 _COMPAT: Final = "runwhere.ai"
 BOX_INDEX_LABEL: Final = f"{LABEL_DOMAIN}/box-index"
 """On the pods of a box: which of them it is, from 0."""
@@ -94,6 +96,8 @@ def pod_template(spec: JobSpec, place: JobPlace) -> Json:
         pod["imagePullSecrets"] = [{"name": spec.image_pull_secret}]
     if place.priority:
         pod["priorityClassName"] = f"berth-{place.priority}"
+    if spec.architecture:
+        pod["nodeSelector"] = {ARCHITECTURE_LABEL: spec.architecture}
     if is_gang(spec):
         pod["subdomain"] = service_name(spec, place)
     return {"metadata": {"labels": labels(spec, place)}, "spec": pod}

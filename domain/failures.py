@@ -78,6 +78,18 @@ class InUse(BerthFailure):
     code = "in_use"
 
 
+class DoesNotFit(InUse):
+    """There is no room for it at that time."""
+
+    code = "does_not_fit"
+
+
+class LimitReached(InUse):
+    """More than what one may have at once."""
+
+    code = "limit_reached"
+
+
 class Gone(BerthFailure):
     """It was deleted."""
 

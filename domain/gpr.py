@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from domain.hardware import Gpu
+from domain.promises import Promise
 
 
 class Phase(StrEnum):
@@ -63,6 +64,12 @@ class EndCause(StrEnum):
     JOB_FAILED = "job_failed"
     SUSPENDED = "suspended"
     """It is to wait without GPUs until it is resumed."""
+    IDLE = "idle"
+    """Nobody used its GPUs, also after a warning."""
+    UNUSED = "unused"
+    """It was reserved, and nobody used it in time."""
+    MISSED = "missed"
+    """It was reserved, and could not start while its time lasted."""
 
 
 SUSPENDED: Final = "suspended"
@@ -119,6 +126,10 @@ class GprRequest:
     """The disk that it needs beside its GPUs."""
     grace_seconds: int = 0
     """The last part of its duration: people are shown an end that comes so much earlier."""
+    idle_seconds: int | None = None
+    """Its people want to be told when nobody has used its GPUs for so long; None: only others' rules count."""
+    ends_when_idle: bool = False
+    """And then it is to end."""
 
     @property
     def gpus(self) -> int:
@@ -134,6 +145,9 @@ class Estimate:
     position: int
     reason_code: str
     reason: str
+    earliest: datetime | None = None
+    """Between this instant and `latest` it starts, as far as what became of earlier estimates teaches."""
+    latest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,5 +189,7 @@ class Gpr:
     """Since when it waits to be resumed."""
     spent: Decimal = Decimal(0)
     """What it had cost when it was last suspended."""
+    promise: Promise | None = None
+    """Stays as a record once it has started."""
     cost: Decimal | None = None
     """Until now, or in all; None where there is no price or it has not run. Only readers that look it up set it."""

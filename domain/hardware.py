@@ -86,6 +86,8 @@ class Node:
     free_gpus: int
     foreign_gpus: int = 0
     holders: tuple[GpuHolder, ...] = ()
+    set_aside: frozenset[int] = frozenset()
+    """Places of GPUs that nothing new is placed on, for what they have reported or because somebody said so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ QUARANTINE_TAINT = f"{LABEL_DOMAIN}/quarantine"
 
 SCHEDULING_DOMAIN = "default"
 CORE_TASK_QUEUE = "core"
+SAMPLES_SCHEDULE_ID = "keep/samples"
+"""Of the Temporal Schedule that rolls samples of GPUs up, and drops old ones."""
+HARDWARE_SCHEDULE_ID = "watch/hardware"
+"""Of the Temporal Schedule that looks at what the GPUs did and reported."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
@@ -48,9 +52,19 @@ def disk_operation_workflow_id(operation_id: UUID | str) -> str:
     return f"disk-op/{operation_id}"
 
 
+def reservation_workflow_id(reservation_id: UUID | str) -> str:
+    """Workflow id of what keeps a reservation."""
+    return f"reservation/{reservation_id}"
+
+
 def workspace_workflow_id(workspace_id: UUID | str) -> str:
     """Workflow id of a workspace's lifecycle."""
     return f"workspace/{workspace_id}"
+
+
+def recovery_workflow_id(quarantine_id: UUID | str) -> str:
+    """Workflow id of the recovery of GPUs that are set aside."""
+    return f"recovery/{quarantine_id}"
 
 
 def arbiter_workflow_id(scheduling_domain: str = SCHEDULING_DOMAIN) -> str:

@@ -122,6 +122,8 @@ class JobSpec:
     keeps_entrypoint: bool = False
     """Of a box: its image's own program runs, whatever that is, instead of Berth's; SSH is then the image's affair."""
     description: str = ""
+    architecture: str = ""
+    """Of the nodes that it may stand on, as they say it (`amd64`, `arm64`); empty: any."""
 
 
 @dataclass(frozen=True, slots=True)

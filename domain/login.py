@@ -10,6 +10,8 @@ from typing import Final
 from uuid import UUID
 
 WORKSPACE_PREFIX: Final = "dev-"
+LOGIN_MARK: Final = "@"
+"""In the name of every principal that a login made, and of no other."""
 _SLUG_LENGTH_MAX: Final = 40
 _LOCAL_LENGTH_MAX: Final = 64
 _SUFFIXES: Final = (6, 12, 32)

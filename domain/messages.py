@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from uuid import UUID
 
 from domain import identifiers
 from domain.gpr import Phase
@@ -17,9 +18,13 @@ JOB_WORKFLOW = "Job"
 BOX_WORKFLOW = "Box"
 DISK_OPERATION_WORKFLOW = "DiskOperation"
 WORKSPACE_WORKFLOW = "Workspace"
+RESERVATION_WORKFLOW = "Reservation"
 ARBITER_WORKFLOW = "Arbiter"
 RECONCILE_LEDGER_WORKFLOW = "ReconcileLedger"
 RECONCILE_CLUSTER_WORKFLOW = "ReconcileCluster"
+KEEP_SAMPLES_WORKFLOW = "KeepSamples"
+WATCH_HARDWARE_WORKFLOW = "WatchHardware"
+RECOVERY_WORKFLOW = "Recovery"
 
 GRANTED_SIGNAL = "granted"
 EXTENDED_SIGNAL = "extended"
@@ -116,6 +121,18 @@ def start_disk_operation(operation_id: str) -> OutboxMessage:
 def want_back(operation_id: str) -> OutboxMessage:
     """Tell the operation that deleted a disk that the disk is wanted back."""
     return replace(start_disk_operation(operation_id), signal=WANTED_BACK_SIGNAL)
+
+
+def keep_reservation(reservation_id: UUID | str) -> OutboxMessage:
+    """Begin, or begin again, to keep a reservation; if it is being kept, something of it has changed."""
+    return OutboxMessage(
+        identifiers.reservation_workflow_id(reservation_id), RESERVATION_WORKFLOW, str(reservation_id), KICK_SIGNAL
+    )
+
+
+def start_recovery(quarantine_id: str) -> OutboxMessage:
+    """Begin, or begin again, to see when what is set aside is well."""
+    return OutboxMessage(identifiers.recovery_workflow_id(quarantine_id), RECOVERY_WORKFLOW, quarantine_id)
 
 
 def kick_arbiter() -> OutboxMessage:

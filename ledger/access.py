@@ -72,6 +72,11 @@ async def ensure_principal(
     return Principal(row["id"], row["name"], row["administrator"])
 
 
+async def has_principal(connection: Connection, name: str) -> bool:
+    """Whether there is a principal of this name. There is one for ever then."""
+    return bool(await connection.fetchval(_SQL["has_principal"], name))
+
+
 async def principal_of(connection: Connection, subject: Subject, now: datetime) -> Principal:
     """Whom an issuer vouches for; the first time a principal is made, never one that is there already."""
     await connection.execute(_SQL["lock_login"], f"{subject.issuer}\n{subject.subject}")

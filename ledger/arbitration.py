@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.gpr import Estimate, PlannedStart
+from domain.promises import Promise
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Row
 
 _SQL = load("arbitration")
+
+ESTIMATE_SLACK_SECONDS = 2
+"""An estimate that moves by less is left as it is shown: writing it would be noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class QueuedGpr:
     cpu_millis: int = 0
     memory_mib: int = 0
     disk: WantedDisk | None = None
+    submitted_at: datetime | None = None
+    promise: Promise | None = None
+    fixed_start: datetime | None = None
+    """It was reserved from then on."""
 
 
 async def lock(connection: Connection, scheduling_domain: str) -> None:
@@ -95,12 +103,15 @@ async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
             cpu_millis=row["cpu_millis"],
             memory_mib=row["memory_mib"],
             disk=_disk(row) if row["disk_id"] else None,
+            fixed_start=row["fixed_start"],
+            submitted_at=row["submitted_at"],
+            promise=promise_of(row),
         )
         for row in await connection.fetch(_SQL["queue"], now)
     ]
 
 
-async def write_estimates(connection: Connection, planned: Mapping[str, PlannedStart]) -> None:
+async def write_estimates(connection: Connection, planned: Mapping[str, PlannedStart], now: datetime) -> None:
     """Show these estimates from now on, by Gpr."""
     starts = planned.values()
     await connection.execute(
@@ -112,6 +123,23 @@ async def write_estimates(connection: Connection, planned: Mapping[str, PlannedS
         [start.estimate.reason for start in starts],
         [start.cluster for start in starts],
         [" ".join(start.nodes) for start in starts],
+        [start.estimate.earliest or start.estimate.starts_at for start in starts],
+        [start.estimate.latest or start.estimate.starts_at for start in starts],
+        now,
+        ESTIMATE_SLACK_SECONDS,
+    )
+
+
+def promise_of(row: Row) -> Promise | None:
+    """What was promised, from a row that has the columns of a Gpr."""
+    if row["promised_at"] is None:
+        return None
+    return Promise(
+        row["promised_at"],
+        row["promised_start"],
+        row["promised_cluster"],
+        tuple(row["promised_nodes"]),
+        row["promise_moves"],
     )
 
 

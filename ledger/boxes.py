@@ -18,6 +18,7 @@ from domain.failures import AlreadyExists, NotFound
 from domain.gpr import Phase
 from domain.messages import CHANGED_SIGNAL, EXTENDED_SIGNAL, kick_arbiter, start_gpr, tell_gpr
 from ledger import events, gprs, jobs, lifecycle, outbox
+from ledger.sealing import KEYRING, NoSecretsKey
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _SQL = load("boxes")
 SECONDS_PER_HOUR = 3600
 _ID_DIGITS = 32
+_SEAL = "sealed:"
+"""So begins a token as it is kept; none that is not sealed has a colon."""
 ID_TAKEN = "the id is in use; choose another one, or none"
 
 
@@ -62,14 +65,14 @@ async def submit(  # noqa: PLR0913, PLR0917 - one argument for each thing that o
 ) -> list[int]:
     """Write a new queued box, and who owns it; the ids of the messages to deliver after the commit.
 
-    AlreadyExists for an id in use; the transaction is of no more use then.
+    AlreadyExists for an id in use; the transaction is of no more use then. NoSecretsKey as of a job with variables.
     """
     try:
         await gprs.insert(connection, gpr_id, workspace_id, submitted_by, request, options, now)
         await jobs.insert(connection, gpr_id, workspace_id, spec)
     except (asyncpg.UniqueViolationError, AlreadyExists) as error:
         raise AlreadyExists(ID_TAKEN) from error
-    row = (gpr_id, submitted_by, github_user, jupyter_wanted, jupyter_token, request_hash)
+    row = (gpr_id, submitted_by, github_user, jupyter_wanted, _sealed(jupyter_token), request_hash)
     await connection.execute(_SQL["insert"], *row)
     if github_user:
         await connection.execute(_SQL["add_person"], gpr_id, github_user.lower(), True, [], now)
@@ -135,8 +138,11 @@ async def want_jupyter(
     token: str,
     now: datetime,
 ) -> list[int]:
-    """Have Jupyter run or not; with this token, unless it has one. The ids of the messages to deliver."""
-    await connection.execute(_SQL["want_jupyter"], gpr_id, wanted, token)
+    """Have Jupyter run or not; with this token, unless it has one. The ids of the messages to deliver.
+
+    NoSecretsKey where it is to run and this process has no key to seal the token with.
+    """
+    await connection.execute(_SQL["want_jupyter"], gpr_id, wanted, _sealed(token) if wanted else "")
     await events.record(connection, now, "jupyter_wanted", gpr_id=gpr_id, detail={"wanted": wanted})
     return await _changed(connection, gpr_id)
 
@@ -184,7 +190,7 @@ async def write_keys(
 
 
 async def orders(connection: Connection, gpr_id: UUID, now: datetime) -> BoxOrders:
-    """All that the box is to know now."""
+    """All that the box is to know now. NoSecretsKey where this process cannot open it."""
     jupyter = await connection.fetchrow(_SQL["jupyter"], gpr_id)
     if jupyter is None:
         raise NotFound(f"there is no box {gpr_id}")
@@ -192,7 +198,7 @@ async def orders(connection: Connection, gpr_id: UUID, now: datetime) -> BoxOrde
     told = await connection.fetch(_SQL["notices"], gpr_id, now)
     return BoxOrders(
         authorized_keys=tuple(dict.fromkeys(keys)),
-        jupyter_token=jupyter["jupyter_token"] if jupyter["jupyter_wanted"] else "",
+        jupyter_token=_opened(jupyter["jupyter_token"]) if jupyter["jupyter_wanted"] else "",
         notices=tuple(row["message"] for row in told),
     )
 
@@ -201,6 +207,13 @@ async def told(connection: Connection, gpr_id: UUID, version: int, now: datetime
     """The box knows what was to be known at this version of its Gpr, if not more."""
     await connection.execute(_SQL["told"], gpr_id, version)
     await connection.execute(_SQL["told_people"], gpr_id, version, now)
+
+
+async def tell(connection: Connection, gpr_id: UUID) -> list[int]:
+    """Have a box told of what is new in the ledger; the ids of the messages to deliver. Nothing where it is no box."""
+    if await connection.fetchval(_SQL["jupyter"], gpr_id) is None:
+        return []
+    return await _changed(connection, gpr_id)
 
 
 async def _changed(connection: Connection, gpr_id: UUID) -> list[int]:
@@ -226,10 +239,27 @@ def _box(row: Row, job: Job, people: list[Person]) -> Box:
         disk_name=row["disk_name"],
         grace_seconds=row["grace_seconds"],
         jupyter_wanted=row["jupyter_wanted"],
-        jupyter_token=row["jupyter_token"],
+        jupyter_token=_shown(row),
         people=tuple(people),
         extended_hours=row["extended_hours"],
     )
+
+
+def _sealed(token: str) -> str:
+    return f"{_SEAL}{KEYRING.seal(token)}" if token else ""
+
+
+def _opened(kept: str) -> str:
+    """As it was written. Rows of before tokens were sealed have them as they are."""
+    return KEYRING.opened(kept.removeprefix(_SEAL)) if kept.startswith(_SEAL) else kept
+
+
+def _shown(row: Row) -> str:
+    """Where it cannot be opened nobody is led to Jupyter, but the box is still theirs to see."""
+    try:
+        return _opened(row["jupyter_token"])
+    except NoSecretsKey:
+        return ""
 
 
 def _person(row: Row) -> Person:

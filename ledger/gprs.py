@@ -11,6 +11,7 @@ from domain.identifiers import external_gpr_id
 from domain.job import JobKind
 from domain.messages import kick_arbiter, start_gpr
 from ledger import events, outbox
+from ledger.arbitration import promise_of
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Row
 
 _SQL = load("gprs")
+_IDLENESS = load("idleness")
 NEWEST = 2**62
 """Keyset bound of the first page."""
 
@@ -78,6 +80,8 @@ async def insert(  # noqa: PLR0913 - one argument for each thing that only the c
     )
     if written is None:
         raise WrongPhase("the workspace is being deleted")
+    if request.idle_seconds is not None:
+        await connection.execute(_IDLENESS["wish"], gpr_id, request.idle_seconds, request.ends_when_idle)
     await events.record(connection, now, "submitted", gpr_id=gpr_id, workspace_id=workspace_id, detail=_wish(request))
 
 
@@ -130,7 +134,14 @@ def gpr_of(row: Row) -> Gpr:
         sequence=row["sequence"],
         request=_request(row),
         phase=Phase(row["phase"]),
-        estimate=Estimate(row["starts_at"], row["position"] or 0, row["reason_code"], row["reason"]),
+        estimate=Estimate(
+            row["starts_at"],
+            row["position"] or 0,
+            row["reason_code"],
+            row["reason"],
+            row["starts_earliest"],
+            row["starts_latest"],
+        ),
         submitted_at=row["submitted_at"],
         active_at=row["active_at"],
         end_at=row["end_at"],
@@ -147,6 +158,7 @@ def gpr_of(row: Row) -> Gpr:
         submitted_by=row["submitted_by_name"],
         suspended_at=row["suspended_at"],
         spent=row["spent"],
+        promise=promise_of(row),
     )
 
 

@@ -133,7 +133,8 @@ async def _holders(connection: Connection, cluster: str | None) -> dict[tuple[st
 def _node(row: Row, holders: list[GpuHolder]) -> Node:
     state, condition = _effective_state(row)
     held = sum(holder.gpus for holder in holders)
-    free = max(0, row["gpus"] - held - row["foreign_gpus"]) if state is NodeState.READY else 0
+    used = held + row["foreign_gpus"] + row["set_aside_unheld"]
+    free = max(0, row["gpus"] - used) if state is NodeState.READY else 0
     return Node(
         cluster=row["cluster"],
         name=row["name"],
@@ -148,12 +149,15 @@ def _node(row: Row, holders: list[GpuHolder]) -> Node:
         free_gpus=free,
         foreign_gpus=row["foreign_gpus"],
         holders=tuple(holders),
+        set_aside=frozenset(row["set_aside"]),
     )
 
 
 def _effective_state(row: Row) -> tuple[NodeState, str]:
     if row["quarantined_at"] is not None:
         return NodeState.QUARANTINED, row["quarantine_reason"]
+    if row["whole_because"] is not None:
+        return NodeState.QUARANTINED, row["whole_because"]
     if row["away_since"] is not None:
         return NodeState.NOT_READY, f"cluster {row['cluster']} does not answer"
     if not row["sufficient"]:

@@ -45,6 +45,8 @@ class OpenLease:
     cpu_millis: int = 0
     memory_mib: int = 0
     disk_id: str | None = None
+    fixed_start: datetime | None = None
+    """It was reserved from then on, and its duration counts from there."""
 
     @property
     def token(self) -> str:
@@ -122,6 +124,7 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             cpu_millis=row["cpu_millis"],
             memory_mib=row["memory_mib"],
             disk_id=row["disk_id"],
+            fixed_start=row["fixed_start"],
         )
         for row in await connection.fetch(_SQL["open"], cluster)
     ]

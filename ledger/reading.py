@@ -46,6 +46,11 @@ async def workspace_names_of(connection: Connection, principal_id: UUID) -> froz
     return frozenset(row["name"] for row in await connection.fetch(_SQL["workspace_names_of"], principal_id))
 
 
+async def names_of_workspaces(connection: Connection, ids: Collection[UUID]) -> dict[str, str]:
+    """The names of these workspaces, by id."""
+    return {row["id"]: row["name"] for row in await connection.fetch(_SQL["names_of_workspaces"], list(ids))}
+
+
 async def gpr_page(
     connection: Connection,
     workspace_ids: Collection[UUID] | None,

@@ -1,4 +1,4 @@
-"""Values of variables, sealed before they are written: whoever reads the ledger, or a copy of it, reads no secrets.
+"""Secrets, sealed before they are written: whoever reads the ledger, or a copy of it, reads none and can guess at none.
 
 The keys are the process's (`BERTH_SECRETS_KEYS`), not the ledger's. The first seals, all of them open: a new key is put
 before the old one, which goes when no job that was sealed with it is still to start.
@@ -6,11 +6,18 @@ before the old one, which goes when no job that was sealed with it is still to s
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from domain.failures import InvalidRequest, Unavailable
+
+_MARKING: Final = b"berth: marks of requests"
+"""What a key is turned into another one by, so that no key does two things."""
 
 
 class NoSecretsKey(Unavailable):
@@ -19,11 +26,17 @@ class NoSecretsKey(Unavailable):
     code = "no_secrets_key"
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    sealing: MultiFernet
+    marking: tuple[bytes, ...]
+
+
 class Keyring:
     """The keys of this process, set once when it starts. Without any it seals and opens nothing."""
 
     def __init__(self) -> None:
-        self._fernet: MultiFernet | None = None
+        self._held: _Keys | None = None
 
     def use(self, keys: str) -> None:
         """Comma-joined, the one that seals first; empty: none. InvalidRequest for what is no key."""
@@ -34,7 +47,8 @@ class Keyring:
             raise InvalidRequest(
                 "BERTH_SECRETS_KEYS holds what is no key: each is 32 random bytes in URL-safe base64, comma-joined"
             ) from error
-        self._fernet = MultiFernet(fernets) if fernets else None
+        marking = tuple(hmac.digest(urlsafe_b64decode(word), _MARKING, "sha256") for word in words)
+        self._held = _Keys(MultiFernet(fernets), marking) if words else None
 
     def require(self) -> None:
         """Return if secrets can be written, else raise NoSecretsKey."""
@@ -51,10 +65,24 @@ class Keyring:
         except InvalidToken as error:
             raise NoSecretsKey("none of the keys in BERTH_SECRETS_KEYS opens what was sealed in the ledger") from error
 
+    def mark(self, content: bytes) -> bytes:
+        """What tells contents apart; whoever has no key can try no guess on it. Where there is no key it is a plain hash."""
+        return hmac.digest(self._held.marking[0], content, "sha256") if self._held else _hash(content)
+
+    def is_mark_of(self, mark: bytes, content: bytes) -> bool:
+        """Whether it was made of this content, with any of the keys or before there was one."""
+        keys = self._held.marking if self._held else ()
+        made = [_hash(content), *(hmac.digest(key, content, "sha256") for key in keys)]
+        return any(hmac.compare_digest(mark, one) for one in made)
+
     def _keys(self) -> MultiFernet:
-        if self._fernet is None:
+        if self._held is None:
             raise NoSecretsKey
-        return self._fernet
+        return self._held.sealing
+
+
+def _hash(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 KEYRING: Final = Keyring()

@@ -32,6 +32,8 @@ async def suspend(connection: Connection, gpr_id: UUID, now: datetime, actor: st
     row = await _living(connection, gpr_id, "suspended")
     if row["suspended_at"] is not None:
         return []
+    if row["fixed_start"] is not None:
+        raise WrongPhase("what is reserved has its time and cannot wait: cancel it", phase=row["phase"])
     reason = f"suspended by {actor}; it keeps its place until it is resumed"
     await connection.execute(_SQL["suspend"], gpr_id, now, SUSPENDED, reason)
     await events.record(connection, now, "suspended", gpr_id=gpr_id, actor=actor)
@@ -50,7 +52,7 @@ async def resume(connection: Connection, gpr_id: UUID, now: datetime, actor: str
     row = await _living(connection, gpr_id, "resumed")
     if row["suspended_at"] is None:
         return []
-    await connection.execute(_SQL["resume"], gpr_id)
+    await connection.execute(_SQL["resume"], gpr_id, now)
     await events.record(connection, now, "resumed", gpr_id=gpr_id, actor=actor)
     return await outbox.put_all(connection, [kick_arbiter()])
 

@@ -23,11 +23,14 @@ class Axis:
 
     now: datetime
     turnaround: int
+    last: int
+    """The calendar does not reach further."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Axis:
         """The axis of a snapshot."""
-        return cls(snapshot.now, snapshot.turnaround_seconds * SECOND)
+        last = (datetime.max.replace(tzinfo=snapshot.now.tzinfo) - snapshot.now) // _MICROSECOND
+        return cls(snapshot.now, snapshot.turnaround_seconds * SECOND, last)
 
     def offset(self, instant: datetime) -> int:
         """Exact; negative before now."""
@@ -35,19 +38,15 @@ class Axis:
 
     def instant(self, offset: int) -> datetime | None:
         """None when the calendar does not reach that far."""
-        try:
-            return self.now + timedelta(microseconds=offset)
-        except OverflowError:
-            return None
+        return self.now + timedelta(microseconds=offset) if offset <= self.last else None
 
     def spoken(self, offset: int) -> str:
         """For sentences: `14:20 UTC`, with the date unless it is today."""
         instant = self.instant(offset)
         if instant is None:
             return "a time past the calendar's end"
-        if instant.date() == self.now.date():
-            return f"{instant:%H:%M} UTC"
-        return f"{instant:%Y-%m-%d %H:%M} UTC"
+        day_and_time = instant.isoformat(" ", "minutes").removesuffix("+00:00")
+        return f"{day_and_time[-5:] if instant.date() == self.now.date() else day_and_time} UTC"
 
     def freed_at(self, lease: LeaseView) -> int:
         """When its GPUs can be used again: never now, since now it still holds them."""

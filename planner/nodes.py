@@ -1,14 +1,15 @@
-"""Nodes as a pass sees them, and the sets of nodes that suit one kind of claim.
+"""Nodes as a pass sees them, and those of one kind side by side.
 
-A node keeps its own steps; a set keeps its members' steps side by side, so taking GPUs tells both.
+A node keeps its own steps; its set keeps its members' free counts and holes, so taking GPUs tells both.
 """
 
 from __future__ import annotations
 
+from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
 from planner.axis import FOREVER
-from planner.floors import Floors
+from planner.holes import Holes
 from planner.kinds import Kind
 from planner.snapshot import HeldGpu
 from planner.steps import Steps
@@ -31,17 +32,18 @@ class Holder(NamedTuple):
 class Node:
     """One node, with what is free on it over time."""
 
-    __slots__ = ("_free_now", "_informed", "ends", "healthy_gpus", "kind", "steps", "view")
+    __slots__ = ("_free_now", "ends", "healthy_gpus", "informed", "kind", "rank", "steps", "view")
 
     def __init__(self, view: NodeView, held: Mapping[int, int], ends: dict[int, Holder]) -> None:
         """`held`: when each GPU that is held now is free again; `ends`: who frees some at which instant."""
-        own = [ordinal for ordinal in range(min(view.gpus, NODE_GPUS_MAX)) if ordinal not in view.blocked_ordinals]
         self.view = view
+        own = [ordinal for ordinal in range(view.gpus) if self.counts(ordinal)]
         self.kind = Kind.of(view)
         self.healthy_gpus = len(own)
         self.ends = ends
+        self.informed: NodeSet | None = None
+        self.rank = 0
         self._free_now = [ordinal for ordinal in own if ordinal not in held]
-        self._informed: list[tuple[Timeline, int]] = []
         freed = sorted(held[ordinal] for ordinal in own if ordinal in held)
         self.steps = Steps(len(self._free_now), (instant for instant in freed if instant < FOREVER))
 
@@ -50,16 +52,29 @@ class Node:
         """Cluster and name."""
         return (self.view.cluster, self.view.name)
 
-    def inform(self, timeline: Timeline, rank: int) -> None:
-        """From here on that timeline is told, too, when GPUs are taken."""
-        self._informed.append((timeline, rank))
+    @property
+    def name(self) -> str:
+        """Unique in its cluster."""
+        return self.view.name
+
+    def counts(self, ordinal: int) -> bool:
+        """It is one of the GPUs that are free or held here; false of those that are left alone."""
+        return ordinal < min(self.view.gpus, NODE_GPUS_MAX) and ordinal not in self.view.blocked_ordinals
 
     def take(self, start: int, end: int, count: int, holder: Holder) -> None:
         """Gives GPUs to a holder from `start` until `end`."""
         self.steps.take(start, end, count)
         self.ends.setdefault(end, holder)
-        for timeline, rank in self._informed:
-            timeline.take(rank, start, end, count)
+        if self.informed:
+            self.informed.taken(self, start, end, count)
+
+    def give_back(self, start: int, end: int, count: int, holder: Holder) -> None:
+        """Undoes a `take`."""
+        self.steps.take(start, end, -count)
+        if self.ends.get(end) == holder:
+            del self.ends[end]
+        if self.informed:
+            self.informed.given_back(self, start, end, count)
 
     def pick_now(self, count: int) -> tuple[HeldGpu, ...]:
         """The lowest free GPUs, no longer free from here on."""
@@ -68,49 +83,86 @@ class Node:
 
 
 class NodeSet:
-    """The usable nodes of one cluster that suit one kind of claim, in order of name."""
+    """The usable nodes of one kind, in order of name."""
 
-    __slots__ = ("_lasting", "_rank_of", "cluster", "floors", "gpus_max", "nodes", "steps", "timeline")
+    __slots__ = ("_holes", "_timeline", "gpus_max", "nodes")
 
-    def __init__(self, cluster: str, nodes: Sequence[Node]) -> None:
-        self.cluster = cluster
+    def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
-        self.steps = [node.steps for node in nodes]
-        self._rank_of = {node.view.name: rank for rank, node in enumerate(nodes)}
-        self.timeline = Timeline(self.steps)
         self.gpus_max = max(node.healthy_gpus for node in nodes)
-        self.floors = Floors()
-        self._lasting = bytes(steps.lasting for steps in self.steps)
+        self._timeline = Timeline([node.steps for node in nodes])
+        self._holes: dict[int, Holes] = {}
         for rank, node in enumerate(nodes):
-            node.inform(self.timeline, rank)
+            node.informed, node.rank = self, rank
 
-    def ranks_at(self, places: Iterable[tuple[str, str]]) -> frozenset[int]:
-        """The members among these (cluster, node)."""
-        return frozenset(self.ranks_of(name for cluster, name in places if cluster == self.cluster))
+    def holes(self, gpus: int) -> Holes:
+        """Where so many are free."""
+        if gpus not in self._holes:
+            self._holes[gpus] = Holes(gpus, self.nodes)
+        return self._holes[gpus]
 
-    def ranks_of(self, names: Iterable[str]) -> list[int]:
-        """The members of these names."""
-        return [self._rank_of[name] for name in dict.fromkeys(names) if name in self._rank_of]
+    def free_at(self, instant: int) -> bytearray:
+        """How many GPUs are free on each node."""
+        return self._timeline.free_at(instant)
 
-    def tightest_first(self, instant: int, gpus: int) -> Iterator[int]:
+    def taken(self, node: Node, start: int, end: int, count: int) -> None:
+        """GPUs of a member are free no more from `start` until `end`."""
+        self._timeline.take(node.rank, start, end, count)
+
+    def given_back(self, node: Node, start: int, end: int, count: int) -> None:
+        """They are free again."""
+        self._timeline.take(node.rank, start, end, -count)
+        for holes in self._holes.values():
+            holes.widen(node.rank, start, end)
+
+
+class Nodes:
+    """The usable nodes of one cluster that suit one kind of claim: the sets of each kind."""
+
+    __slots__ = ("_by_name", "_most", "cluster", "gpus_max", "sets")
+
+    def __init__(self, cluster: str, sets: Sequence[NodeSet]) -> None:
+        self.cluster = cluster
+        self.sets = sets
+        self.gpus_max = max(nodes.gpus_max for nodes in sets)
+        self._by_name = {node.name: node for nodes in sets for node in nodes.nodes}
+        self._most: bytes | None = None
+
+    def named(self, names: Iterable[str]) -> list[Node]:
+        """The members of these names, as often as they are named."""
+        return [self._by_name[name] for name in names if name in self._by_name]
+
+    def tightest_first(self, instant: int, gpus: int) -> Iterator[Node]:
         """Nodes with at least so many GPUs free at that instant: the fewest free first, then by name."""
-        free = self.timeline.free_at(instant)
+        free = [(nodes.nodes, nodes.free_at(instant)) for nodes in self.sets]
         for level in range(gpus, self.gpus_max + 1):
-            rank = free.find(level)
-            while rank >= 0:
-                yield rank
-                rank = free.find(level, rank + 1)
+            found = [_with_exactly(level, nodes, counts) for nodes, counts in free]
+            yield from found[0] if len(found) == 1 else merge(*found, key=lambda node: node.name)
 
     def room_now(self, claim: Claim) -> int:
         """How many of the claim's nodes, or parts of one where they may share, have GPUs free now."""
-        return self._room(self.timeline.free_at(0), claim)
+        return sum(self._room(nodes.free_at(0), claim) for nodes in self.sets)
 
-    def room_ever(self, claim: Claim, excluded: Collection[int]) -> int:
-        """The same, but for the excluded nodes, once all that has an end has ended."""
-        return self._room(self._lasting, claim) - self._room(bytes(self._lasting[rank] for rank in excluded), claim)
+    def room_ever(self, claim: Claim, excluded: Collection[str]) -> int:
+        """The same at the instants when most are free, but for the excluded nodes."""
+        if self._most is None:
+            self._most = bytes(node.steps.most for node in self._by_name.values())
+        less = bytes(node.steps.most for node in self.named(excluded))
+        return self._room(self._most, claim) - self._room(less, claim)
+
+    def forget_what_was_found(self) -> None:
+        """Something was given back."""
+        self._most = None
 
     def _room(self, free: bytes | bytearray, claim: Claim) -> int:
         gpus = claim.gpus_per_node
         if claim.spread:
             return sum(map(free.count, range(gpus, self.gpus_max + 1)))
         return sum(count // gpus for count in free)
+
+
+def _with_exactly(level: int, nodes: Sequence[Node], free: bytearray) -> Iterator[Node]:
+    rank = free.find(level)
+    while rank >= 0:
+        yield nodes[rank]
+        rank = free.find(level, rank + 1)

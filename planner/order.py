@@ -1,19 +1,87 @@
-"""Who goes first. Fair share and age will join the key here; nothing else decides about strength."""
+"""Who goes first: band, priority, fair share, age. Nothing else decides about strength.
+
+A wait lifts a request within its band, slowly. Promises are no matter of order: what is kept for a promise is out of
+reach for all others, however strong (`promises`).
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from domain.priority import PRIORITY_MAX, band_of
+from planner.axis import SECOND, Axis
+from planner.snapshot import Claim
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
-    from planner.snapshot import Claim
+    from planner.snapshot import LeaseView, Snapshot
+
+OPEN_SECONDS_COUNTED = 24 * 3600
+"""What a claim without an end weighs in fair share: a day."""
+_TOP_OF_BAND = {band_of(priority): priority for priority in range(PRIORITY_MAX + 1)}
+_DUE_STEPS = 1_000
+"""Turns are compared in thousandths of a GPU-second for each unit of weight."""
+_SECOND = timedelta(seconds=1)
+_NO_WISHES: Mapping[str, Claim] = MappingProxyType({})
 
 
-def in_order(queue: Iterable[Claim]) -> list[Claim]:
-    """Strongest first: by priority, then by order of submission."""
-    return sorted(queue, key=_strength)
+def in_order(snapshot: Snapshot, wishes: Mapping[str, Claim] = _NO_WISHES) -> list[Claim]:
+    """Strongest first; equals by their workspaces' turns where standings are known, then by order of submission.
+
+    Wishes, by id, stand among the queue as if each came alone.
+    """
+    lifted = _lifts(snapshot)
+    everybody = [*snapshot.queue, *wishes.values()]
+    by_age = sorted(everybody, key=lambda claim: (-lifted(claim), claim.sequence, claim.gpr_id))
+    if not snapshot.standings:
+        return by_age
+    turns = _turns(by_age, snapshot, wishes)
+    return sorted(by_age, key=lambda claim: (-lifted(claim), turns[claim.gpr_id]))
 
 
-def _strength(claim: Claim) -> tuple[int, int, str]:
-    return (-claim.priority, claim.sequence, claim.gpr_id)
+def _lifts(snapshot: Snapshot) -> Callable[[Claim], int]:
+    """The priority of a claim, with a point for each full period of waiting: never past its band."""
+    if not snapshot.ageing_seconds:
+        return lambda claim: claim.priority
+    axis, period = Axis.of(snapshot), snapshot.ageing_seconds * SECOND
+
+    def lifted(claim: Claim) -> int:
+        waited = -axis.offset(claim.submitted_at) if claim.submitted_at else 0
+        return min(claim.priority + max(0, waited) // period, _TOP_OF_BAND[band_of(claim.priority)])
+
+    return lifted
+
+
+def _turns(claims: Iterable[Claim], snapshot: Snapshot, wishes: Mapping[str, Claim]) -> dict[str, int]:
+    """What each claim's workspace will have had before it, in proportion to its weight: the least goes first.
+
+    What its leases will still take counts as had, so that a grant does not earn another turn; and what its own stronger
+    claims ask for, so that workspaces take turns within one plan.
+    """
+    known = {standing.workspace: standing for standing in snapshot.standings}
+    had = defaultdict[str, int](int, {standing.workspace: standing.used for standing in known.values()})
+    for lease in snapshot.leases:
+        had[lease.workspace] += _ahead(lease, snapshot.now)
+    turns: dict[str, int] = {}
+    for claim in claims:
+        weight = known[claim.workspace].weight if claim.workspace in known else 1
+        turns[claim.gpr_id] = had[claim.workspace] * _DUE_STEPS // weight
+        if claim.gpr_id not in wishes:
+            had[claim.workspace] += _work(claim)
+    return turns
+
+
+def _ahead(lease: LeaseView, now: datetime) -> int:
+    seconds = OPEN_SECONDS_COUNTED if lease.until is None else max(0, (lease.until - now) // _SECOND)
+    return len(lease.gpus) * seconds
+
+
+def _work(claim: Claim) -> int:
+    seconds = OPEN_SECONDS_COUNTED if claim.duration_seconds is None else claim.duration_seconds
+    return claim.nodes * claim.gpus_per_node * seconds

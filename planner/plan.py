@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeGuard
 from planner.obstacles import Obstacles
 from planner.order import in_order
 from planner.placement import Window, earliest_window
+from planner.promises import Promises
 from planner.reasons import Reason, waiting
 from planner.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from planner.snapshot import Claim, HeldGpu, Snapshot
@@ -69,7 +70,7 @@ def plan(snapshot: Snapshot) -> Plan:
     """Everything at once: who starts now and where, who starts when, and why not sooner."""
     world = World(snapshot)
     grants, forecasts = list[Grant](), list[Forecast]()
-    for claim, outcome in _settle(world, in_order(snapshot.queue)):
+    for claim, outcome in _settle(world, in_order(snapshot)):
         if _starts_now(outcome):
             grants.append(_grant(claim, outcome))
         else:
@@ -80,7 +81,7 @@ def plan(snapshot: Snapshot) -> Plan:
 def plan_grants(snapshot: Snapshot) -> tuple[Grant, ...]:
     """The grants of `plan`, sooner: claims behind the last one that might start now are not looked at."""
     world = World(snapshot)
-    settled = _settle(world, _up_to_the_last_hopeful(world, in_order(snapshot.queue)))
+    settled = _settle(world, in_order(snapshot), only_grants=True)
     return tuple(_grant(claim, outcome) for claim, outcome in settled if _starts_now(outcome))
 
 
@@ -88,7 +89,7 @@ def outcome_of(snapshot: Snapshot, gpr_id: str) -> Grant | Forecast:
     """What `plan` says about one claim of the queue, sooner: weaker claims are not looked at."""
     world = World(snapshot)
     granted = 0
-    for place, (claim, outcome) in enumerate(_settle(world, in_order(snapshot.queue)), start=1):
+    for place, (claim, outcome) in enumerate(_settle(world, in_order(snapshot)), start=1):
         if claim.gpr_id == gpr_id:
             if _starts_now(outcome):
                 return _grant(claim, outcome)
@@ -102,36 +103,43 @@ def openings(snapshot: Snapshot, wishes: Iterable[Claim]) -> dict[str, Opening]:
 
     A wish reserves nothing, so none is in another's way.
     """
+    asked = {wish.gpr_id: wish for wish in wishes}
+    if not asked:
+        return {}
     world = World(snapshot)
-    obstacles = Obstacles(world)
-    behind = {wish.gpr_id: wish for wish in wishes}
     found: dict[str, Opening] = {}
-    for claim in in_order([*snapshot.queue, *behind.values()]):
-        outcome = earliest_window(world, claim) or obstacles.of(claim)
-        if claim.gpr_id in behind:
+    for claim, outcome in _settle(world, in_order(snapshot, asked), asked):
+        if claim.gpr_id in asked:
             found[claim.gpr_id] = _opening(world, claim, outcome)
-            if len(found) == len(behind):
+            if len(found) == len(asked):
                 break
-        elif isinstance(outcome, Window):
-            world.reserve(claim, outcome)
     return found
 
 
-def _settle(world: World, claims: Iterable[Claim]) -> Iterator[tuple[Claim, Window | Reason]]:
-    """Each claim with the window it now holds, or with the reason why it cannot have one."""
+def _settle(
+    world: World, claims: Sequence[Claim], wishes: Collection[str] = (), *, only_grants: bool = False
+) -> Iterator[tuple[Claim, Window | Reason]]:
+    """Each claim with the window it now holds, or with the reason why it cannot have one. Wishes hold nothing.
+
+    `only_grants`: claims behind the last that might start now are left out.
+    """
     obstacles = Obstacles(world)
-    for claim in claims:
-        outcome = earliest_window(world, claim) or obstacles.of(claim)
-        if isinstance(outcome, Window):
-            world.reserve(claim, outcome)
-        yield claim, outcome
+    promises = Promises(world, claims)
+    for claim in _up_to_the_last_hopeful(world, promises, claims) if only_grants else claims:
+        if claim in promises:
+            yield claim, promises.settle(claim)
+            continue
+        window = earliest_window(world, claim)
+        if window and claim.gpr_id not in wishes:
+            world.reserve(claim, window)
+        yield claim, window or obstacles.of(claim)
 
 
-def _up_to_the_last_hopeful(world: World, claims: Iterable[Claim]) -> Iterator[Claim]:
+def _up_to_the_last_hopeful(world: World, promises: Promises, claims: Iterable[Claim]) -> Iterator[Claim]:
     """Asks anew before each claim, since every grant leaves fewer that might start now."""
     waiting_claims = deque(claims)
     while waiting_claims:
-        if world.might_start_now(waiting_claims[-1]):
+        if promises.may_start_now(waiting_claims[-1]) or world.might_start_now(waiting_claims[-1]):
             yield waiting_claims.popleft()
         else:
             waiting_claims.pop()

@@ -28,6 +28,8 @@ class ReasonCode(StrEnum):
     """Its workspace has one exclusive lease at a time."""
     BACKING_OFF = "backing_off"
     """It asked, or was told, not to start yet."""
+    RESERVED = "reserved"
+    """It has a reservation, which begins later."""
     BEYOND_CALENDAR = "beyond_calendar"
     """Its turn comes later than a date can say."""
     QUOTA_BUSY = "quota_busy"
@@ -70,8 +72,10 @@ class Reason:
 
 def waiting(world: World, claim: Claim, window: Window) -> Reason:
     """Why it starts with this window and not before."""
-    if world.axis.instant(window.start) is None:
+    if window.start > world.axis.last:
         return Reason(ReasonCode.BEYOND_CALENDAR, "its turn comes later than the calendar reaches")
+    if claim.fixed_start and window.start == world.axis.offset(claim.fixed_start):
+        return Reason(ReasonCode.RESERVED, f"its reservation begins at {world.axis.spoken(window.start)}")
     if not window.held_back:
         return _for_gpus(world, claim, window)
     if window.start > world.earliest_asked(claim):

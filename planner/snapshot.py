@@ -106,6 +106,27 @@ class Claim:
     spread: bool = True
     """Each of `nodes` is a node of its own; False: they may share nodes."""
     uses: Uses = ()
+    submitted_at: datetime | None = None
+    """Since when it waits, for ageing; None: it does not age."""
+    pinned_start: datetime | None = None
+    """A promise: from this instant on `planned_nodes` are kept for it, whoever comes. It may start earlier.
+
+    Both are of one forecast, always: when a later forecast is earlier, the pin moves to it."""
+    fixed_start: datetime | None = None
+    """An advance reservation: kept for it from this instant on, ahead of everybody, and never started earlier.
+
+    On `planned_nodes` while these will do, else on others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is due to a workspace, and what it had lately."""
+
+    workspace: str
+    weight: int = 1
+    """Its part beside the weights of others; 1 or more."""
+    used: int = 0
+    """GPU-seconds until now, the older the less (`planner.usage`). What its leases will still take is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +140,7 @@ class Snapshot:
     limits: tuple[Limit, ...] = ()
     turnaround_seconds: int = 5
     """From the end of a lease to the next start on the same GPUs: the teardown."""
+    standings: tuple[Standing, ...] = ()
+    """For fair share among equals; a workspace without one has used nothing and weighs 1. Empty: age alone decides."""
+    ageing_seconds: int = 0
+    """So long a wait counts as one point of priority, up to the top of its band; 0: no wait does."""

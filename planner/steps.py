@@ -13,6 +13,11 @@ from planner.axis import FOREVER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from planner.spans import Span
+
+ENDLESS = 2 * FOREVER
+"""Ends a span that does not end: it has room for every stay, whenever that begins."""
+
 
 def end_of(start: int, length: int) -> int:
     """Nothing ends after FOREVER."""
@@ -39,12 +44,17 @@ class Steps:
         """What is free once all that has an end has ended."""
         return self.free[-1]
 
+    @property
+    def most(self) -> int:
+        """What is free when most are."""
+        return max(self.free)
+
     def at(self, instant: int) -> int:
         """What is free at that instant."""
         return self.free[bisect_right(self.times, instant) - 1]
 
     def enough_until(self, instant: int, wanted: int) -> int:
-        """The first instant, from the given one on, at which fewer than `wanted` are free."""
+        """The first instant, from the given one on, at which fewer than `wanted` are free; ENDLESS: there is none."""
         times, free = self.times, self.free
         here = bisect_right(times, instant) - 1
         if free[here] < wanted:
@@ -52,7 +62,12 @@ class Steps:
         for later in range(here + 1, len(free)):
             if free[later] < wanted:
                 return times[later]
-        return FOREVER
+        return ENDLESS
+
+    def enough_from(self, instant: int, wanted: int) -> int:
+        """The first instant after that one at which so many are free; ENDLESS: there is none."""
+        here = self._enough_again(bisect_right(self.times, instant), wanted)
+        return self.times[here] if here < len(self.times) else ENDLESS
 
     def fits(self, start: int, wanted: int, length: int) -> bool:
         """So many are free from `start` on, for that long; FOREVER: for ever."""
@@ -65,32 +80,52 @@ class Steps:
             until = self.enough_until(start, wanted)
             if until >= end_of(start, length):
                 return start
-            start = self._enough_again(until, wanted)
+            start = self.enough_from(until, wanted)
         return FOREVER
 
     def take(self, start: int, end: int, count: int) -> None:
         """From `start` until `end` so many fewer are free."""
-        first = self._cut(start)
-        last = self._cut(end) if end < FOREVER else len(self.times)
+        first = self._cut(start, 0)
+        last = self._cut(end, first) if end < FOREVER else len(self.times)
+        free = self.free
         for here in range(first, last):
-            self.free[here] -= count
+            free[here] -= count
         self._join(last)
         self._join(first)
+
+    def spans(self, wanted: int, start: int = 0, end: int = FOREVER) -> list[Span]:
+        """Where at least so many are free, each as long as it is; those that have a part from `start` to `end`."""
+        times, free = self.times, self.free
+        here = bisect_right(times, start) - 1
+        while here and free[here] >= wanted:
+            here -= 1
+        spans: list[Span] = []
+        while (begin := self._enough_again(here, wanted)) < len(times) and times[begin] < end:
+            here = self._too_few_again(begin, wanted)
+            spans.append((times[begin], times[here] if here < len(times) else ENDLESS))
+        return spans
 
     def changes(self) -> Iterator[tuple[int, int]]:
         """(instant, how many more are taken from then on); a negative number is given back."""
         for here in range(1, len(self.times)):
             yield self.times[here], self.free[here - 1] - self.free[here]
 
-    def _enough_again(self, instant: int, wanted: int) -> int:
-        for later in range(bisect_left(self.times, instant), len(self.times)):
-            if self.free[later] >= wanted:
-                return self.times[later]
-        return FOREVER
+    def _enough_again(self, here: int, wanted: int) -> int:
+        """The first step from that one on with so many free; one past the last: there is none."""
+        free = self.free
+        while here < len(free) and free[here] < wanted:
+            here += 1
+        return here
 
-    def _cut(self, instant: int) -> int:
-        """Index of the step that begins at that instant, made if need be."""
-        here = bisect_left(self.times, instant)
+    def _too_few_again(self, here: int, wanted: int) -> int:
+        free = self.free
+        while here < len(free) and free[here] >= wanted:
+            here += 1
+        return here
+
+    def _cut(self, instant: int, after: int) -> int:
+        """Index of the step that begins at that instant, made if need be; none before `after` does."""
+        here = bisect_left(self.times, instant, after)
         if here == len(self.times) or self.times[here] != instant:
             self.times.insert(here, instant)
             self.free.insert(here, self.free[here - 1])

@@ -1,4 +1,4 @@
-"""The free GPUs of many nodes over time, side by side, so that a search need not ask each node.
+"""The free GPUs of many nodes over time, side by side, so that a look at one instant need not ask each node.
 
 Laid out like a ledger: pages of changes in order of time, each page headed by what is free on every node when
 it begins. A look at any instant copies one heading and applies at most one page of changes.
@@ -7,37 +7,29 @@ it begins. A look at any instant copies one heading and applies at most one page
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from planner.axis import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from planner.steps import Steps
 
 Change = tuple[int, int, int]
 """(instant, GPUs taken from then on, rank of the node). Giving back is negative, so it sorts before taking."""
 
-PAGE_CHANGES_MAX = 64
+PAGE_CHANGES_MAX = 48
 NODE_GPUS_MAX = 255
 """Free counts are kept in one byte each."""
-
-
-class Need(NamedTuple):
-    """What a search looks for on one node."""
-
-    gpus: int
-    stay: int
 
 
 class Timeline:
     """Nodes are known by rank: their position in the sequence this was made from."""
 
-    __slots__ = ("_nodes", "_pages", "_starts")
+    __slots__ = ("_pages", "_starts")
 
     def __init__(self, nodes: Sequence[Steps]) -> None:
-        self._nodes = nodes
         changes = [(when, taken, rank) for rank, steps in enumerate(nodes) for when, taken in steps.changes()]
         self._pages = [_Page(0, bytearray(steps.free[0] for steps in nodes), sorted(changes))]
         self._starts = [0]
@@ -47,25 +39,14 @@ class Timeline:
         """What is free on each node at that instant."""
         return self._pages[self._page_of(instant)].free_at(instant)
 
-    def openings(self, instant: int, limit: int, need: Need) -> Iterator[tuple[int, int]]:
-        """(when, rank) of nodes that begin to fit after `instant`, up to `limit`, in order of time.
-
-        A node begins to fit only when something on it ends.
-        """
-        for page in self._pages[self._page_of(instant) :]:
-            if page.start > limit:
-                return
-            if not page.is_barren(need):
-                yield from page.openings(instant, limit, need, self._nodes)
-
     def take(self, rank: int, start: int, end: int, count: int) -> None:
-        """Counts GPUs of a node as taken from `start` until `end`."""
+        """Counts GPUs of a node as taken from `start` until `end`; a negative count as given back."""
         for page in self._pages[bisect_left(self._starts, start) : bisect_left(self._starts, end)]:
             page.free[rank] -= count
         first, last = self._page_of(start), self._page_of(end)
         insort(self._pages[first].changes, (start, count, rank))
         if end < FOREVER:
-            self._pages[last].give_back((end, -count, rank))
+            insort(self._pages[last].changes, (end, -count, rank))
         self._split(last)
         if first != last:
             self._split(first)
@@ -88,13 +69,12 @@ class Timeline:
 class _Page:
     """`free` is what is free at `start`, when the changes of that instant are made."""
 
-    __slots__ = ("_barren", "changes", "free", "start")
+    __slots__ = ("changes", "free", "start")
 
     def __init__(self, start: int, free: bytearray, changes: list[Change]) -> None:
         self.start = start
         self.free = free
         self.changes = changes
-        self._barren: dict[int, int] = {}
 
     def free_at(self, instant: int) -> bytearray:
         free, changes = self.free[:], self.changes
@@ -102,31 +82,6 @@ class _Page:
         for _, taken, rank in changes[first:last]:
             free[rank] -= taken
         return free
-
-    def give_back(self, change: Change) -> None:
-        """Notes an end. A node may begin to fit there, so what was known to be barren may not be any more."""
-        insort(self.changes, change)
-        self._barren.clear()
-
-    def is_barren(self, need: Need) -> bool:
-        """No node begins to fit on this page: found before, and taking GPUs since has not changed it."""
-        return need.gpus in self._barren and need.stay >= self._barren[need.gpus]
-
-    def openings(self, instant: int, limit: int, need: Need, nodes: Sequence[Steps]) -> Iterator[tuple[int, int]]:
-        known = max(instant, self.start)
-        free = self.free_at(known)
-        barren = instant < self.start
-        for when, taken, rank in self.changes[bisect_left(self.changes, (instant + 1,)) :]:
-            if when > limit:
-                return
-            if when > known:
-                free[rank] -= taken
-            # The count is quick to look at and spares most of the looks at the node.
-            if taken < 0 and free[rank] >= need.gpus and nodes[rank].fits(when, need.gpus, need.stay):
-                barren = False
-                yield when, rank
-        if barren:
-            self._barren[need.gpus] = min(need.stay, self._barren.get(need.gpus, FOREVER))
 
     def middle(self) -> int | None:
         """An instant to divide the page at, about the middle of its changes; None: it has only one instant."""
@@ -137,6 +92,5 @@ class _Page:
         """Takes away all from that instant on, as a page of its own."""
         first = bisect_left(self.changes, (instant,))
         rest = _Page(instant, self.free_at(instant), self.changes[first:])
-        rest._barren.update(self._barren)
         del self.changes[first:]
         return rest

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from planner.axis import FOREVER, SECOND, Axis
 from planner.kinds import suits
-from planner.nodes import Holder, Node, NodeSet
+from planner.nodes import Holder, Node, Nodes, NodeSet
+from planner.search import Search
 from planner.snapshot import Limit
 from planner.steps import Steps, end_of
 
@@ -45,6 +46,12 @@ class Budget:
         self.left.take(start, end, amount)
         self.ends.setdefault(end, holder)
 
+    def give_back(self, start: int, end: int, amount: int, holder: Holder) -> None:
+        """Undoes a `take`."""
+        self.left.take(start, end, -amount)
+        if self.ends.get(end) == holder:
+            del self.ends[end]
+
 
 class Share(NamedTuple):
     """How much a claim takes of a budget."""
@@ -71,10 +78,11 @@ class World:
         self._workspaces = defaultdict[str, Budget](lambda: Budget(_ONE_AT_A_TIME))
         self._limits = {limit.key: Budget(limit) for limit in snapshot.limits}
         for freed, lease in leases:
-            for share in self._shares(lease):
+            for share in self.shares(lease):
                 share.budget.take(0, freed, share.amount, Holder(lease.gpr_name, running=True))
-        self._sets: dict[tuple[Kind, ...], NodeSet] = {}
-        self._suitable: dict[Asked, tuple[tuple[int, NodeSet], ...]] = {}
+        self._nodes: dict[tuple[Kind, ...], Nodes] = {}
+        self._suitable: dict[Asked, tuple[tuple[int, Nodes], ...]] = {}
+        self._searches: dict[tuple[object, ...], tuple[tuple[int, Search], ...]] = {}
         self._hopeless: set[tuple[int, int, bool, Asked]] = set()
 
     def stay(self, claim: Claim) -> int:
@@ -85,22 +93,28 @@ class World:
 
     def earliest_asked(self, claim: Claim) -> int:
         """When it may start at the earliest, if all were free."""
-        return max(0, self.axis.offset(claim.not_before)) if claim.not_before else 0
+        return max([0, *(self.axis.offset(instant) for instant in (claim.not_before, claim.fixed_start) if instant)])
 
-    def workspace(self, claim: Claim) -> Budget | None:
-        """The seat that it has to wait for; None: none."""
-        return self._workspaces[claim.workspace] if claim.exclusive else None
-
-    def shares(self, claim: Claim) -> list[Share]:
+    def shares(self, user: Claim | LeaseView) -> list[Share]:
         """All that it takes part of, beside nodes."""
-        return self._shares(claim)
+        seat = [Share(self._workspaces[user.workspace], 1)] if user.exclusive else []
+        return seat + [Share(self._limits[key], amount) for key, amount in user.uses if key in self._limits]
 
-    def suitable(self, claim: Claim) -> tuple[tuple[int, NodeSet], ...]:
+    def suitable(self, claim: Claim) -> tuple[tuple[int, Nodes], ...]:
         """(preference, nodes) of each cluster that could serve it, the preferred first."""
         asked = _asked(claim)
         if asked not in self._suitable:
             self._suitable[asked] = tuple(self._find_suitable(claim))
         return self._suitable[asked]
+
+    def searches(self, claim: Claim) -> tuple[tuple[int, Search], ...]:
+        """(preference, search) for each of these clusters."""
+        need = (claim.nodes, claim.gpus_per_node, claim.duration_seconds, claim.spread, claim.excluded_nodes)
+        what = (need, _asked(claim))
+        if what not in self._searches:
+            stay, suitable = self.stay(claim), self.suitable(claim)
+            self._searches[what] = tuple((preference, Search(nodes, claim, stay)) for preference, nodes in suitable)
+        return self._searches[what]
 
     def clusters(self, claim: Claim) -> list[str]:
         """Clusters with usable nodes on which it may run, the preferred first."""
@@ -112,8 +126,18 @@ class World:
         holder = Holder(claim.gpr_name, running=False)
         for node in window.nodes:
             node.take(window.start, end, claim.gpus_per_node, holder)
-        for share in self._shares(claim):
+        for share in self.shares(claim):
             share.budget.take(window.start, end, share.amount, holder)
+
+    def give_back(self, claim: Claim, window: Window) -> None:
+        """Undoes a `reserve`."""
+        end = end_of(window.start, self.stay(claim))
+        holder = Holder(claim.gpr_name, running=False)
+        for node in window.nodes:
+            node.give_back(window.start, end, claim.gpus_per_node, holder)
+        for share in self.shares(claim):
+            share.budget.give_back(window.start, end, share.amount, holder)
+        self._forget_what_is_proved()
 
     def might_start_now(self, claim: Claim) -> bool:
         """False is certain, and stays so for the rest of the pass."""
@@ -121,37 +145,38 @@ class World:
         if wanted in self._hopeless or self.earliest_asked(claim):
             return False
         if not claim.gpus_per_node or any(nodes.room_now(claim) >= claim.nodes for _, nodes in self.suitable(claim)):
-            stay = self.stay(claim)
-            return all(share.fits(0, stay) for share in self._shares(claim))
+            # Not for the whole stay: a promise may still move from later to sooner, though never away from now.
+            return all(share.fits(0, 1) for share in self.shares(claim))
         self._hopeless.add(wanted)
         return False
 
-    def _shares(self, user: Claim | LeaseView) -> list[Share]:
-        seat = [Share(self._workspaces[user.workspace], 1)] if user.exclusive else []
-        return seat + [Share(self._limits[key], amount) for key, amount in user.uses if key in self._limits]
-
     @cached_property
-    def _kinds(self) -> dict[str, dict[Kind, list[Node]]]:
+    def _kinds(self) -> dict[str, dict[Kind, NodeSet]]:
         """The usable nodes, by cluster and kind."""
         kinds: dict[str, dict[Kind, list[Node]]] = {}
         for node in self.nodes:
             if node.view.usable:
                 kinds.setdefault(node.view.cluster, {}).setdefault(node.kind, []).append(node)
-        return kinds
+        return {cluster: {kind: NodeSet(kinds[cluster][kind]) for kind in kinds[cluster]} for cluster in kinds}
 
-    def _find_suitable(self, claim: Claim) -> Iterable[tuple[int, NodeSet]]:
+    def _forget_what_is_proved(self) -> None:
+        """It holds while capacity is only taken."""
+        self._searches.clear()
+        for nodes in self._nodes.values():
+            nodes.forget_what_was_found()
+
+    def _find_suitable(self, claim: Claim) -> Iterable[tuple[int, Nodes]]:
         # Each cluster once, at its best preference; without any wish all are equal.
         asked = list(dict.fromkeys(claim.clusters))
         for cluster in asked or self._kinds:
             kinds = tuple(kind for kind in self._kinds.get(cluster, ()) if suits(claim, kind))
             if kinds:
-                yield asked.index(cluster) if asked else 0, self._set_of(cluster, kinds)
+                yield asked.index(cluster) if asked else 0, self._nodes_of(cluster, kinds)
 
-    def _set_of(self, cluster: str, kinds: tuple[Kind, ...]) -> NodeSet:
-        if kinds not in self._sets:
-            nodes = [node for kind in kinds for node in self._kinds[cluster][kind]]
-            self._sets[kinds] = NodeSet(cluster, sorted(nodes, key=lambda node: node.view.name))
-        return self._sets[kinds]
+    def _nodes_of(self, cluster: str, kinds: tuple[Kind, ...]) -> Nodes:
+        if kinds not in self._nodes:
+            self._nodes[kinds] = Nodes(cluster, [self._kinds[cluster][kind] for kind in kinds])
+        return self._nodes[kinds]
 
 
 def _release(lease: tuple[int, LeaseView]) -> tuple[int, int, str]:

@@ -15,19 +15,27 @@ from activities.boxes import ClusterBoxes
 from activities.devices import NvmlDevices
 from activities.disks import ClusterDisks, LedgerDisks
 from activities.github_keys import GithubKeys
+from activities.hardware_watch import LedgerHardwareWatching, LedgerRecovering
 from activities.jobs import ClusterJobs
 from activities.provisioning import ClusterProvisioning
 from activities.reconciling import RealClusterReconciling, RealLedgerReconciling
+from activities.reservations import ClusterUse, LedgerReservations
+from activities.samples import LedgerSamples
 from activities.teardown import ClusterTeardown
 from activities.tenancy import ClusterTenancy
+from domain.faults import CLEAN_SECONDS
 from domain.identifiers import CORE_TASK_QUEUE, cluster_task_queue, node_task_queue
 from worker.interceptors import EveryActivity
 from workflows.arbiter import ArbiterWorkflow
 from workflows.box import BoxWorkflow
 from workflows.disk_operation import DiskOperationWorkflow
 from workflows.gpr import GprWorkflow
+from workflows.hardware_watch import WatchHardwareWorkflow
 from workflows.job import JobWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
+from workflows.recovery import RecoveryWorkflow
+from workflows.reservation import ReservationWorkflow
+from workflows.samples import KeepSamplesWorkflow
 from workflows.workspace import WorkspaceWorkflow
 
 if TYPE_CHECKING:
@@ -47,9 +55,13 @@ WORKFLOWS: list[type] = [
     BoxWorkflow,
     DiskOperationWorkflow,
     WorkspaceWorkflow,
+    ReservationWorkflow,
     ArbiterWorkflow,
     ReconcileLedgerWorkflow,
     ReconcileClusterWorkflow,
+    WatchHardwareWorkflow,
+    RecoveryWorkflow,
+    KeepSamplesWorkflow,
 ]
 
 PASSED_THROUGH = ("pydantic", "pydantic_core", "domain", "workflows.signatures", "workflows.activity_options")
@@ -80,21 +92,26 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
-def core_worker(
+def core_worker(  # noqa: PLR0913 - its doors, and what a site decides
     client: Client,
     ledger: Ledger,
     courier: Courier,
     temporal: TemporalDoor,
     *,
     github_url: str,
+    clean_seconds: int = CLEAN_SECONDS,
     interceptors: Sequence[Interceptor] = (),
 ) -> Worker:
-    """Workflows and the steps in the ledger."""
+    """Workflows and the steps in the ledger. `clean_seconds`: of readings, before a GPU that had a fault is used again."""
     parts = (
         LedgerBookkeeping(ledger, courier),
         LedgerDisks(ledger, courier),
+        LedgerReservations(ledger, courier),
         GithubKeys(ledger, github_url),
         RealLedgerReconciling(ledger, courier, temporal),
+        LedgerHardwareWatching(ledger, courier, clean_seconds=clean_seconds),
+        LedgerRecovering(ledger, courier),
+        LedgerSamples(ledger),
     )
     return Worker(
         client,
@@ -128,6 +145,7 @@ def cluster_worker(
         ClusterTenancy(cluster),
         ClusterJobs(cluster, ledger, courier, patience_seconds=options.teardown_patience_seconds),
         ClusterBoxes(cluster, ledger),
+        ClusterUse(cluster),
         ClusterDisks(
             cluster,
             ledger,

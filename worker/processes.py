@@ -17,15 +17,22 @@ from clusters.connection import ClusterConnection
 from clusters.registration import install, probe
 from delivery.courier import Courier
 from delivery.temporal import TemporalDoor
-from domain.failures import Unavailable
+from domain.failures import InvalidRequest, Unavailable
 from ledger import inventory
 from ledger.connection import Ledger
+from worker.agent import AgentOptions, NodeAgent
 from worker.lookouts import JobLookout, NodeLookout
 from worker.observability import READY_SECONDS_MAX, Watchpost
 from worker.parts import ClusterOptions, cluster_worker, core_worker, node_worker
 from worker.patience import patiently
 from worker.relay import Relay
-from worker.schedules import ensure_cluster_schedule, ensure_ledger_schedule, ensure_search_attributes
+from worker.schedules import (
+    ensure_cluster_schedule,
+    ensure_hardware_schedule,
+    ensure_ledger_schedule,
+    ensure_samples_schedule,
+    ensure_search_attributes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -34,12 +41,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+NODE_CONNECTIONS_MAX = 2
+"""An agent writes one batch at a time, and there is one on every node."""
+
 
 class Doors:
     """What a process goes through to the outside: ledger, Temporal, and the courier between them."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self.ledger = Ledger(settings.database_url, connections_max=20)
+    def __init__(self, settings: WorkerSettings, connections_max: int) -> None:
+        self.ledger = Ledger(settings.database_url, connections_max=connections_max)
         self.temporal = TemporalDoor(settings.temporal, runtime=_runtime(settings.berth_sdk_metrics_port))
         self.courier = Courier(self.ledger, self.temporal)
 
@@ -65,8 +75,13 @@ async def run_core(settings: WorkerSettings) -> None:
         client = await patiently(doors.temporal.client)
         await patiently(lambda: ensure_search_attributes(client))
         await patiently(lambda: ensure_ledger_schedule(client))
+        await patiently(lambda: ensure_hardware_schedule(client))
+        await patiently(lambda: ensure_samples_schedule(client))
         url = settings.berth_github_url
-        worker = core_worker(client, doors.ledger, doors.courier, doors.temporal, github_url=url)
+        clean_seconds = settings.berth_recovery_clean_seconds
+        worker = core_worker(
+            client, doors.ledger, doors.courier, doors.temporal, github_url=url, clean_seconds=clean_seconds
+        )
         await _until_stopped(worker.run())
 
 
@@ -100,15 +115,29 @@ async def run_relay(settings: WorkerSettings) -> None:
 
 
 async def run_node(settings: WorkerSettings, cluster: str) -> None:
-    """The agent of one node: asks its devices."""
-    async with _process(settings) as doors:
-        client = await patiently(doors.temporal.client)
-        await _until_stopped(node_worker(client, cluster, settings.berth_node_name).run())
+    """The agent of one node: reads its devices, and asks them when it is told to; neither waits for the other."""
+    node = settings.berth_node_name
+    if not cluster or not node:
+        raise InvalidRequest("a node's agent is told its cluster (--cluster) and its node (BERTH_NODE_NAME)")
+    options = AgentOptions(
+        sample_seconds=settings.berth_sample_seconds,
+        send_seconds=settings.berth_send_seconds,
+        buffer_seconds=settings.berth_buffer_seconds,
+        dcgm_url=settings.berth_dcgm_url,
+    )
+    async with _process(settings, connections_max=NODE_CONNECTIONS_MAX) as doors:
+        agent = NodeAgent(doors.ledger, cluster, node, options)
+        await _until_stopped(agent.run(), _serve_node(doors, cluster, node))
+
+
+async def _serve_node(doors: Doors, cluster: str, node: str) -> None:
+    client = await patiently(doors.temporal.client)
+    await node_worker(client, cluster, node).run()
 
 
 @asynccontextmanager
-async def _process(settings: WorkerSettings) -> AsyncIterator[Doors]:
-    doors = Doors(settings)
+async def _process(settings: WorkerSettings, *, connections_max: int = 20) -> AsyncIterator[Doors]:
+    doors = Doors(settings, connections_max)
     post = Watchpost(settings.berth_metrics_host, settings.berth_metrics_port, doors.ready)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(doors.close)

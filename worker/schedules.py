@@ -19,8 +19,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from delivery.temporal import TemporalUnavailable
-from domain.identifiers import CORE_TASK_QUEUE, reconcile_schedule_id
-from domain.messages import RECONCILE_CLUSTER_WORKFLOW, RECONCILE_LEDGER_WORKFLOW
+from domain.identifiers import CORE_TASK_QUEUE, HARDWARE_SCHEDULE_ID, SAMPLES_SCHEDULE_ID, reconcile_schedule_id
+from domain.messages import (
+    KEEP_SAMPLES_WORKFLOW,
+    RECONCILE_CLUSTER_WORKFLOW,
+    RECONCILE_LEDGER_WORKFLOW,
+    WATCH_HARDWARE_WORKFLOW,
+)
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -52,6 +57,16 @@ async def ensure_search_attributes(client: Client) -> None:
 async def ensure_ledger_schedule(client: Client) -> None:
     """Compare the ledger with Temporal every minute."""
     await _ensure(client, reconcile_schedule_id("ledger"), RECONCILE_LEDGER_WORKFLOW, [])
+
+
+async def ensure_hardware_schedule(client: Client) -> None:
+    """Look every minute at what the GPUs did and reported."""
+    await _ensure(client, HARDWARE_SCHEDULE_ID, WATCH_HARDWARE_WORKFLOW, [])
+
+
+async def ensure_samples_schedule(client: Client) -> None:
+    """Roll samples up every minute, and keep their partitions."""
+    await _ensure(client, SAMPLES_SCHEDULE_ID, KEEP_SAMPLES_WORKFLOW, [])
 
 
 async def ensure_cluster_schedule(client: Client, cluster: str) -> None:

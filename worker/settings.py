@@ -34,10 +34,25 @@ class WorkerSettings(BaseSettings):
         description="where people's public keys are: this, /NAME.keys behind it",
     )
     berth_secrets_keys: str = Field(
-        default="", repr=False, description="keys that open sealed variables of jobs, comma-joined; the first one seals"
+        default="", repr=False, description="keys that open what is sealed in the ledger, comma-joined; the first seals"
     )
     berth_storage_class: str = Field(default="", description="of disks' volumes; empty: each cluster's default one")
+    berth_recovery_clean_seconds: int = Field(
+        default=600, ge=1, description="how long readings must be clean before a GPU that had a fault is used again"
+    )
     berth_node_name: str = Field(default="", description="node agents: the node that this process runs on")
+    berth_sample_seconds: float = Field(
+        default=10, ge=0.1, le=10, description="node agents: how often the GPUs are read; coverage counts every 10 s"
+    )
+    berth_send_seconds: float = Field(default=30, ge=0.1, description="node agents: how often samples are sent")
+    berth_buffer_seconds: float = Field(
+        default=3600, ge=60, description="node agents: how much is kept while the ledger is away; then the oldest goes"
+    )
+    berth_dcgm_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="node agents: /metrics of this node's DCGM exporter, for what NVML does not say; empty: none",
+    )
 
     @property
     def temporal(self) -> TemporalAddress:

@@ -103,9 +103,12 @@ LABEL_DISK = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=
 PRUNE_DISK = Options(timedelta(seconds=60), _CLUSTER_BOUNDED, BACKGROUND, schedule_to_close=timedelta(minutes=2))
 PURGE_DISK = Options(timedelta(seconds=60), _DISK_PATIENT, BACKGROUND)
 ASK_NODE = Options(timedelta(seconds=10), _FEW, URGENT, schedule_to_start=timedelta(seconds=20))
+SEE_USE = Options(timedelta(seconds=10), _FEW, BACKGROUND, schedule_to_close=timedelta(seconds=30))
 MAKE_TENANCY = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=timedelta(seconds=60))
 UNMAKE_TENANCY = Options(timedelta(seconds=30), _CLUSTER_PATIENT)
 RECONCILE_LEDGER = Options(timedelta(seconds=60), _FEW, BACKGROUND)
+WATCH_HARDWARE = Options(timedelta(seconds=60), _FEW, BACKGROUND)
+KEEP_SAMPLES = Options(timedelta(seconds=60), _FEW, BACKGROUND, schedule_to_close=timedelta(seconds=90))
 RECONCILE_CLUSTER = Options(timedelta(seconds=30), _FEW, BACKGROUND, schedule_to_close=timedelta(seconds=40))
 
 

@@ -260,7 +260,7 @@ class Teardown(ABC):
     @activity.defn(name="take_tokens")
     @abstractmethod
     def take_tokens(self, standing: Standing) -> None:
-        """See that no token of the lease is left."""
+        """See that no token of the lease is left, and that no pod came by one while the last were on their way out."""
 
 
 @dataclass(frozen=True)
@@ -468,6 +468,80 @@ class Devices(ABC):
         """Why GPUs of this node are not free, one sentence each; nothing when they are."""
 
 
+class SampleKeeping(ABC):
+    """Keeps what the GPUs did. Each step does what is still to be done, so that a repeat does nothing."""
+
+    @activity.defn(name="roll_up_samples")
+    @abstractmethod
+    async def roll_up_samples(self, now: datetime) -> int:
+        """Bring coarser steps up to date; how many buckets were made."""
+
+    @activity.defn(name="make_sample_partitions")
+    @abstractmethod
+    async def make_sample_partitions(self, now: datetime) -> Repairs:
+        """Make what the next days need; what was made."""
+
+    @activity.defn(name="drop_sample_partitions")
+    @abstractmethod
+    async def drop_sample_partitions(self, now: datetime) -> Repairs:
+        """Drop what is too old, and forget agents that are away for long; what was done."""
+
+
+class HardwareWatching(ABC):
+    """Looks in the ledger at what the GPUs did and reported."""
+
+    @activity.defn(name="judge_idleness")
+    @abstractmethod
+    async def judge_idleness(self, now: datetime) -> Repairs:
+        """Warn the people of idle leases, and release those whose people were warned; what was done, in words."""
+
+    @activity.defn(name="judge_faults")
+    @abstractmethod
+    async def judge_faults(self, now: datetime) -> Repairs:
+        """Set aside what new faults say; what was done, in words."""
+
+
+@dataclass(frozen=True)
+class RecoveryStanding:
+    """GPUs of one node that are set aside until their readings are clean."""
+
+    quarantine_id: str
+    cluster: str
+    node: str
+    ordinals: list[int]
+    is_open: bool
+    """False: they may be used again."""
+    is_held: bool
+    """A lease is on them still."""
+    has_agent: bool
+    look_seconds: float
+    """When to look again."""
+    waits_for: str = ""
+
+
+@dataclass(frozen=True)
+class RecoveryLook:
+    """What the node says at an instant about GPUs that are set aside."""
+
+    quarantine_id: str
+    now: datetime
+    complaints: list[str] = field(default_factory=list)
+
+
+class Recovering(ABC):
+    """Steps in the ledger about GPUs that are set aside."""
+
+    @activity.defn(name="load_recovery")
+    @abstractmethod
+    async def load_recovery(self, quarantine_id: str) -> RecoveryStanding:
+        """What the ledger holds about a quarantine."""
+
+    @activity.defn(name="judge_recovery")
+    @abstractmethod
+    async def judge_recovery(self, look: RecoveryLook) -> RecoveryStanding:
+        """Lift it if all has been clean for long enough, else write what it waits for."""
+
+
 class TenancyKeeping(ABC):
     """A workspace's objects in one cluster, on the cluster's own task queue."""
 
@@ -513,3 +587,49 @@ class LedgerReconciling(ABC):
     @abstractmethod
     async def mark_cluster_away(self, at: ClusterAt) -> None:
         """Place nothing on a cluster that does not answer."""
+
+
+@dataclass(frozen=True)
+class SeenUse:
+    """Whether a lease was seen to be used."""
+
+    gpr_id: str
+    fence: int
+    in_use: bool
+
+
+@dataclass(frozen=True)
+class ReservationLook:
+    """A look at a reservation at an instant, with what was seen of its leases since the last one."""
+
+    reservation_id: str
+    now: datetime
+    seen: list[SeenUse] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ReservationStanding:
+    """When to look at a reservation again, None: never; and the leases to look at until then."""
+
+    name: str
+    workspace: str
+    wake_at: datetime | None
+    looks: list[Standing] = field(default_factory=list)
+
+
+class ReservationKeeping(ABC):
+    """Reservations in the ledger."""
+
+    @activity.defn(name="keep_reservation")
+    @abstractmethod
+    async def keep_reservation(self, look: ReservationLook) -> ReservationStanding:
+        """Do what is due: place its next times, have what begins granted, give back what nobody uses."""
+
+
+class UseWatching(ABC):
+    """What is seen of leases, on the cluster's own task queue."""
+
+    @activity.defn(name="see_use")
+    @abstractmethod
+    def see_use(self, standing: Standing) -> bool:
+        """Whether a pod has come to the lease's GPUs."""

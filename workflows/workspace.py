@@ -23,6 +23,8 @@ with workflow.unsafe.imports_passed_through():
 LOOK_AGAIN_FAST = timedelta(seconds=1)
 LOOK_AGAIN_SLOW = timedelta(seconds=20)
 FAST_LOOKS = 10
+JOINED_CLUSTERS = "2026-11-joined-clusters"
+"""From then on it may stand on more clusters when it goes than when it was made."""
 
 
 @workflow.defn(name=WORKSPACE_WORKFLOW)
@@ -35,11 +37,9 @@ class WorkspaceWorkflow:
         self._delete_asked = False
 
     @workflow.run
-    async def run(self, workspace_id: str) -> str:
+    async def run(self, workspace_id: str) -> str:  # noqa: ARG002 - taken at the start (`workflow.init`)
         """Live until it is deleted, or could not be made; the final phase."""
-        standing: WorkspaceStanding = await workflow.execute_activity_method(
-            Bookkeeping.load_workspace, workspace_id, **on_ledger()
-        )
+        standing = await self._load()
         phase = standing.phase
         self._show(standing, phase)
         if phase is WorkspacePhase.CREATING:
@@ -47,6 +47,8 @@ class WorkspaceWorkflow:
         if phase is WorkspacePhase.READY:
             self._show(standing, phase)
             await workflow.wait_condition(lambda: self._delete_asked)
+            if workflow.patched(JOINED_CLUSTERS):
+                standing = await self._load()
             phase = WorkspacePhase.DELETING
         if phase is WorkspacePhase.DELETING:
             self._show(standing, phase)
@@ -59,6 +61,9 @@ class WorkspaceWorkflow:
     def delete(self) -> None:
         """It is to be deleted."""
         self._delete_asked = True
+
+    async def _load(self) -> WorkspaceStanding:
+        return await workflow.execute_activity_method(Bookkeeping.load_workspace, self._workspace_id, **on_ledger())
 
     async def _make(self, standing: WorkspaceStanding) -> WorkspacePhase:
         """All or nothing: a cluster that fails undoes them all."""

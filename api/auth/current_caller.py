@@ -40,9 +40,20 @@ class Credentials:
         caller = await self._counted(self.keys.login(key_text), address)
         return await self.tokens.issue(caller)
 
+    async def exchange(self, owner: str, key_text: str, address: str) -> str:
+        """The same for a pair: the key's text with its id, or its principal's name; "" where nobody said whose it is."""
+        caller = await self._counted(self._owned(owner, key_text), address)
+        return await self.tokens.issue(caller)
+
     async def authenticate(self, bearer: str | None, address: str) -> Caller:
         """The caller behind an API key or a token. Raises Unauthenticated, CredentialExpired, TooManyRequests."""
         return await self._counted(self._caller_of(bearer), address)
+
+    async def _owned(self, owner: str, key_text: str) -> Caller:
+        caller = await self.keys.login(key_text)
+        if owner.lower() not in {"", str(caller.key_id), caller.principal.name.lower()}:
+            raise Unauthenticated
+        return caller
 
     async def _counted(self, looked_up: Awaitable[Caller], address: str) -> Caller:
         try:

@@ -12,6 +12,7 @@ from domain.durations import parse_duration
 from domain.failures import InvalidRequest, NotFound
 from domain.identifiers import NAME_LENGTH_MAX, checked_name
 from domain.identity import Principal, Role
+from domain.login import LOGIN_MARK
 from domain.permissions import Action
 from ledger import access
 
@@ -46,7 +47,10 @@ class MadeKey:
 
 
 async def create_key(call: Call, request: KeyRequest) -> MadeKey:
-    """Make a key for oneself or, as an administrator, for anybody; their principal is made on the way."""
+    """Make a key for oneself or, as an administrator, for anybody; their principal is made on the way.
+
+    But that of a login is made by the login alone: NotFound where there has been none of that name.
+    """
     require_unconfined_owner(call, "making a key")
     checked_name(request.name, "the name of a key", NAME_LENGTH_MAX)
     async with call.backends.ledger.transaction() as connection:
@@ -114,7 +118,10 @@ async def _holder(connection: Connection, call: Call, request: KeyRequest) -> Pr
     if name == call.actor and not request.administrator:
         return call.caller.principal
     require_administrator(call)
-    checked_name(name, "the name of a principal", NAME_LENGTH_MAX)
+    if LOGIN_MARK not in name:
+        checked_name(name, "the name of a principal", NAME_LENGTH_MAX)
+    elif not await access.has_principal(connection, name):
+        raise NotFound(f"principal {name!r} not found: nobody of this name has logged in")
     return await access.ensure_principal(connection, name, call.now, administrator=request.administrator)
 
 

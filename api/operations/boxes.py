@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from structlog.contextvars import bind_contextvars
 
+from api.operations import extensions
 from api.operations.disks import disk_for_box
 from api.operations.gprs import Submission, checked_request
 from api.operations.permission import gpr_for, workspace_for
@@ -35,12 +36,12 @@ PEOPLE_MAX: Final = 32
 PREFIX_LENGTH_MIN: Final = 4
 PREFIX_LENGTH_MAX: Final = 32
 _LIVE: Final = frozenset({BoxStatus.QUEUED, BoxStatus.PREPARING, BoxStatus.ACTIVE})
-_CHOSEN_ANEW: Final = ("nodes", "gpus_per_node", "shape", "instance_type")
+_CHOSEN_ANEW: Final = ("nodes", "gpus_per_node", "shape", "instance_type", "architecture")
 
 
 @dataclass(frozen=True, slots=True)
 class BoxSubmission:
-    """A box to be queued. `nodes`, `gpus_per_node`, `shape` and `instance_type` say how the GPUs are to be had.
+    """A box to be queued. `nodes`, `gpus_per_node`, `shape`, `instance_type` and `architecture` say on what.
 
     That may be chosen anew for a repeat with the same id, so it does not tell one request from another: `options`, in
     which the client's own words are kept, and all other fields do.
@@ -53,6 +54,8 @@ class BoxSubmission:
     """Empty: the usual one."""
     shape: str = ""
     instance_type: str = ""
+    architecture: str = ""
+    """Of its node, as nodes say it; empty: any."""
     box_id: UUID | None = None
     """The client's choice; None: a new one."""
     name: str = ""
@@ -112,7 +115,7 @@ async def submit(call: Call, wish: BoxSubmission) -> Submitted:
         begun = await boxes.begun(connection, box_id)
         if begun is None:
             begun, messages = await _begin(connection, call, workspace, box_id, wish)
-        if begun.owner_id != call.principal_id or begun.request_hash != _hash(wish):
+        if begun.owner_id != call.principal_id or not idempotency.is_hash_of(begun.request_hash, _asked(wish)):
             raise AlreadyExists(boxes.ID_TAKEN)
     call.deliver(messages)
     return Submitted(box_id, begun.message_id)
@@ -150,14 +153,24 @@ async def cancel(call: Call, reference: str) -> Told:
 
 
 async def extend(call: Call, reference: str, hours: int) -> Told:
-    """Have a box that is preparing or active last longer. InvalidRequest for more than there may be in all."""
+    """Have a box that is preparing or active last longer. InvalidRequest for more than there may be in all.
+
+    ExtensionRefused where a promise or a reservation would slip.
+    Repeated under the same idempotency key, it is answered with the box as it is now and the first one's message.
+    """
     if hours < 1:
         raise InvalidRequest("an extension must be of at least one hour")
+    messages: list[int] = []
     async with call.backends.ledger.transaction() as connection:
         box = await _box(connection, call, reference, Action.CHANGE, hold=True)
-        _check_extension(box, hours)
-        messages = await boxes.extend(connection, box, hours, call.now, call.actor)
-        told = await _told(connection, box, messages)
+        wish = (str(box.job.gpr.id), hours)
+        message = await call.earlier_subject(connection, "extend_box", wish)
+        if message is None:
+            _check_extension(box, hours)
+            await extensions.check(connection, call, box.job.gpr.id, hours * SECONDS_PER_HOUR)
+            messages = await boxes.extend(connection, box, hours, call.now, call.actor)
+            message, _ = await call.subject(connection, "extend_box", wish, UUID(int=messages[0]))
+        told = await _told(connection, box, [message.int])
     call.deliver(messages)
     return told
 
@@ -224,7 +237,7 @@ async def _written(
         await workspaces.hold(connection, workspace.id)
         disk_id, resizing = await disk_for_box(connection, call, workspace, wish.disk_name, wish.disk_size_gb)
     spec = _spec(workspace, box_id, wish, call.backends.box_image)
-    submission = Submission(workspace.request.name, _request(wish, spec, disk_id), any_cluster=True)
+    submission = Submission(workspace.request.name, _request(wish, spec, disk_id))  # wherever the workspace is by then
     request = await checked_request(connection, workspace, submission)
     messages = await boxes.submit(
         connection,
@@ -255,6 +268,7 @@ def _spec(workspace: Workspace, box_id: UUID, wish: BoxSubmission, usual_image: 
         replicas=wish.nodes,
         gpus_per_replica=wish.gpus_per_node,
         keeps_entrypoint=wish.keeps_entrypoint,
+        architecture=wish.architecture,
     )
 
 

@@ -45,11 +45,24 @@ class Call:
 
         `request` is a dataclass, or a tuple of such and of plain values.
         """
-        if self.idempotency_key is None:
+        wish = self._claim(operation, request)
+        if wish is None:
             return new_id, True
-        wish = idempotency.Claim(self.principal_id, operation, self.idempotency_key, _plain(request))
         subject_id = await idempotency.claim(connection, wish, new_id, self.now)
         return subject_id, subject_id == new_id
+
+    async def earlier_subject(self, connection: Connection, operation: str, request: Any) -> UUID | None:
+        """What this very request made before under its idempotency key. For what is named only when it is made.
+
+        The caller holds what the request is about, so that two at once cannot both be the first.
+        """
+        wish = self._claim(operation, request)
+        return None if wish is None else await idempotency.earlier(connection, wish)
+
+    def _claim(self, operation: str, request: Any) -> idempotency.Claim | None:
+        if self.idempotency_key is None:
+            return None
+        return idempotency.Claim(self.principal_id, operation, self.idempotency_key, _plain(request))
 
 
 def _plain(request: Any) -> Any:

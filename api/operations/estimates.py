@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from api.operations.gprs import checked_request
@@ -12,6 +13,8 @@ from domain.failures import Unavailable
 from domain.permissions import Action
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from api.operations.call import Call
     from api.operations.gprs import Submission
     from domain.gpr import GprRequest, PlannedStart
@@ -37,8 +40,15 @@ async def start_of_wish(call: Call, wish: Submission) -> PlannedStart:
 
 async def planned(call: Call, workspace: Workspace, request: GprRequest) -> PlannedStart:
     """Where the plan would have it; one such question at a time."""
+    async with turn(call):
+        return await start_of(call.backends.ledger, workspace, request, call.now)
+
+
+@asynccontextmanager
+async def turn(call: Call) -> AsyncIterator[None]:
+    """One's turn to have this process make a plan. Raises Busy when it does not come, or the plan is not made, in time."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), call.backends.planning:
-            return await start_of(call.backends.ledger, workspace, request, call.now)
+            yield
     except TimeoutError as error:
         raise Busy("too many estimates are being made; try again in a moment") from error

@@ -13,12 +13,13 @@ from uuid import UUID
 from domain.failures import Forbidden, NotFound
 from domain.identity import Role
 from domain.permissions import Action, allows, weaker
-from ledger import gprs, reading, workspaces
+from ledger import gprs, reading, reservations, workspaces
 
 if TYPE_CHECKING:
     from api.operations.call import Call
     from domain.gpr import Gpr
     from domain.identity import Caller
+    from domain.reservation import Reservation
     from domain.workspace import Workspace
     from ledger.connection import Connection
 
@@ -95,6 +96,19 @@ async def gpr_for(connection: Connection, call: Call, reference: str, action: Ac
     if not _may(call, workspace, action):
         raise missing
     return gpr
+
+
+async def reservation_for(connection: Connection, call: Call, reference: str, action: Action) -> Reservation:
+    """The reservation with this id, if the caller may do this to it."""
+    missing = NotFound(f"reservation {reference!r} not found", reservation=reference)
+    try:
+        reservation = await reservations.find(connection, UUID(reference))
+        workspace = await workspaces.find(connection, reservation.workspace_id, call.principal_id)
+    except (ValueError, NotFound) as failure:
+        raise missing from failure
+    if not _may(call, workspace, action):
+        raise missing
+    return reservation
 
 
 def _may(call: Call, workspace: Workspace, action: Action) -> bool:

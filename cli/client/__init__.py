@@ -6,6 +6,7 @@ from cli.client.answers import Gpr, Workspace
 from cli.client.calls import BerthClient
 from cli.client.failures import ApiFailure, Away, Invalid, NotFound, Refused
 from cli.client.requests import GprChange, NewGpr, NewKey, NewPool, NewWorkspace, PoolChange, PriceSetting, QuotaSetting
+from cli.client.reserving import NewReservation, Reservation, SchedulingChange
 
 __all__ = [
     "ApiFailure",
@@ -17,11 +18,14 @@ __all__ = [
     "NewGpr",
     "NewKey",
     "NewPool",
+    "NewReservation",
     "NewWorkspace",
     "NotFound",
     "PoolChange",
     "PriceSetting",
     "QuotaSetting",
     "Refused",
+    "Reservation",
+    "SchedulingChange",
     "Workspace",
 ]

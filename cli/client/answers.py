@@ -29,6 +29,18 @@ class Estimate(Answer):
     position: int = 0
     reason_code: str = ""
     reason: str = ""
+    earliest: datetime | None = None
+    latest: datetime | None = None
+
+
+class Promise(Answer):
+    """A start that nobody who comes later can move: no later than `starts_at`; None: the hardware was lost."""
+
+    made_at: datetime
+    starts_at: datetime | None = None
+    cluster: str = ""
+    nodes: list[str] = []
+    moves: int = 0
 
 
 class NodeGpus(Answer):
@@ -80,6 +92,7 @@ class Gpr(Answer):
     delays: int = 0
     suspended_at: datetime | None = None
     estimate: Estimate | None = None
+    promise: Promise | None = None
     lease: Lease | None = None
     version: int
 

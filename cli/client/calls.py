@@ -9,7 +9,8 @@ a broken connection makes nothing twice; give one to make that hold between two 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -35,8 +36,12 @@ from cli.client.answers import (
     Workspace,
 )
 from cli.client.failures import UNEXPECTED, ApiFailure, Invalid
+from cli.client.foresight import ExtensionWish, Foreseen, Granted, Honesty, Opening, Plan, WhatIf, Why
+from cli.client.hardware import CostReport, GpuHistory, GpuNow, IdleRule, IdleRuleSetting, QuarantineOrder
 from cli.client.requests import GprChange, NewGpr, NewKey, NewPool, NewWorkspace, PoolChange, PriceSetting, QuotaSetting
+from cli.client.reserving import NewReservation, Reservation, Scheduling, SchedulingChange, Share, Weight
 from cli.client.transport import Call, Transport
+from domain.costs import CostsBy
 from domain.gpr import Phase
 
 PREFIX = "/berth/v1"
@@ -104,6 +109,46 @@ class BerthClient:
     def notices(self, gpr_id: UUID | str) -> list[Notice]:
         """What its people are told before it happens."""
         return self._items(Notice, f"gprs/{_segment(gpr_id)}/notices")
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def promise(self, gpr_id: UUID | str) -> Gpr:
+        """Have the start that is planned for a queued Gpr promised."""
+        return self._read(Gpr, Call("POST", f"{PREFIX}/gprs/{_segment(gpr_id)}/promise", same_twice=True))
+
+    def withdraw_promise(self, gpr_id: UUID | str) -> Gpr:
+        """Give a promise up."""
+        return self._read(Gpr, Call("DELETE", f"{PREFIX}/gprs/{_segment(gpr_id)}/promise"))
+
+    def extend(self, gpr_id: UUID | str, wish: ExtensionWish, *, idempotency_key: str = "") -> Granted:
+        """Let a lease last longer; Refused, in a sentence that says how long it could, where that is too long."""
+        return self._create(Granted, f"gprs/{_segment(gpr_id)}/extend", wish.given(), idempotency_key)
+
+    def why(self, gpr_id: UUID | str) -> Why:
+        """Why it does not start yet, and what would start sooner."""
+        return self._get(Why, f"gprs/{_segment(gpr_id)}/why")
+
+    def what_if(self, wishes: Sequence[WhatIf]) -> list[Foreseen]:
+        """When requests would start if they were submitted now, each after the former."""
+        body = {"requests": [wish.given() for wish in wishes]}
+        found = self._read(_Page, Call("POST", f"{PREFIX}/what-if", body=body, same_twice=True))
+        return [self._parsed(Foreseen, item) for item in found.items]
+
+    def openings(
+        self, *, shape: str = "", gpus: int | None = None, duration: str = "", pool: str = ""
+    ) -> list[Opening]:
+        """When so many GPUs are free, for every number of each kind."""
+        query = {"shape": shape, "gpus": gpus, "duration": duration, "pool": pool}
+        page = self._read(_Page, Call("GET", f"{PREFIX}/openings", query=query))
+        return [self._parsed(Opening, item) for item in page.items]
+
+    def plan(self, *, hours: int | None = None, cluster: str = "") -> Plan:
+        """Who has which GPUs when."""
+        return self._get(Plan, "plan", hours=hours, cluster=cluster)
+
+    def honesty(self, *, days: int | None = None) -> Honesty:
+        """How far off the starts were that people were shown."""
+        return self._get(Honesty, "honesty", days=days)
 
     # --- workspaces ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +218,84 @@ class BerthClient:
     def set_price(self, price: PriceSetting) -> Price:
         """Set what a GPU of a shape costs; administrators."""
         return self._read(Price, Call("PUT", f"{PREFIX}/prices", body=price.given()))
+
+    # --- reservations -------------------------------------------------------------------------------------------------
+
+    def reserve(self, wanted: NewReservation, *, idempotency_key: str = "") -> Reservation:
+        """Keep room for a fixed time; Refused with the nearest windows when there is none."""
+        return self._create(Reservation, "reservations", wanted.given(), idempotency_key)
+
+    def reservations(self, *, workspace: str = "") -> Iterator[Reservation]:
+        """All that the caller may see, newest first."""
+        return self._pages(Reservation, "reservations", workspace=workspace)
+
+    def reservation(self, reservation_id: UUID | str) -> Reservation:
+        """One of them."""
+        return self._get(Reservation, f"reservations/{_segment(reservation_id)}")
+
+    def cancel_reservation(self, reservation_id: UUID | str, *, start: datetime | None = None) -> Reservation:
+        """Cancel one of its times, or all that are to come and the one that runs."""
+        query = {"start": start.isoformat()} if start else {}
+        return self._read(Reservation, Call("DELETE", f"{PREFIX}/reservations/{_segment(reservation_id)}", query=query))
+
+    def scheduling(self) -> Scheduling:
+        """What is decided about the order of the queue and about reservations."""
+        return self._get(Scheduling, "scheduling")
+
+    def change_scheduling(self, change: SchedulingChange) -> Scheduling:
+        """Decide otherwise; administrators."""
+        return self._read(Scheduling, Call("PATCH", f"{PREFIX}/scheduling", body=change.given(), same_twice=True))
+
+    def weight(self, workspace: str) -> Share:
+        """What is due to a workspace beside others."""
+        return self._get(Share, f"workspaces/{_segment(workspace)}/weight")
+
+    def set_weight(self, workspace: str, weight: Weight) -> Share:
+        """Say what a workspace weighs; administrators."""
+        return self._read(Share, Call("PUT", f"{PREFIX}/workspaces/{_segment(workspace)}/weight", body=weight.given()))
+
+    def gpus(self, *, cluster: str = "", node: str = "") -> list[GpuNow]:
+        """GPUs that node agents know, by cluster, node and place."""
+        page = self._get(_Page, "gpus", cluster=cluster, node=node)
+        return [self._parsed(GpuNow, item) for item in page.items]
+
+    def gpu_faults(self, gpu_id: int) -> GpuHistory:
+        """What a GPU reported last, and when it was set aside."""
+        return self._get(GpuHistory, f"gpus/{gpu_id}/faults")
+
+    def quarantine_gpu(self, gpu_id: int, order: QuarantineOrder) -> GpuNow:
+        """Place nothing more on a GPU, or its node; administrators."""
+        return self._read(GpuNow, Call("POST", f"{PREFIX}/gpus/{gpu_id}/quarantine", body=order.given()))
+
+    def release_gpu(self, gpu_id: int) -> GpuNow:
+        """Let a GPU be used again; administrators."""
+        return self._read(GpuNow, Call("POST", f"{PREFIX}/gpus/{gpu_id}/release", same_twice=True))
+
+    def idle_rules(self) -> list[IdleRule]:
+        """When idle GPUs are told of, and taken back."""
+        return self._items(IdleRule, "idle-rules")
+
+    def set_idle_rule(self, rule: IdleRuleSetting) -> IdleRule:
+        """Set the rule of all workspaces, or of one; administrators."""
+        return self._read(IdleRule, Call("PUT", f"{PREFIX}/idle-rules", body=rule.given()))
+
+    def delete_idle_rule(self, workspace: str = "") -> IdleRule:
+        """Let the rule of all workspaces, or of one, count no more; administrators."""
+        query = {"workspace": workspace} if workspace else {}
+        return self._read(IdleRule, Call("DELETE", f"{PREFIX}/idle-rules", query=query))
+
+    def costs(
+        self,
+        *,
+        by: CostsBy = CostsBy.WORKSPACE,
+        begin: datetime | None = None,
+        end: datetime | None = None,
+        workspace: str = "",
+        limit: int | None = None,
+    ) -> CostReport:
+        """What GPUs cost from `begin` until before `end`; of the last 30 days by default."""
+        span = {"from": begin and begin.isoformat(), "to": end and end.isoformat()}
+        return self._get(CostReport, "costs", **span, by=by, workspace=workspace, limit=limit)
 
     # --- access -------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ class NewGpr(Body):
     clusters: Sequence[str] = ()
     pool: str = ""
     requeue_on_failure: bool = True
+    idle_timeout: str | None = None
+    release_when_idle: bool = False
 
 
 class GprChange(Body):

@@ -4,6 +4,9 @@ insert into principal (id, name, administrator, created_at) values ($1, $2, $3, 
 on conflict (name) do update set administrator = principal.administrator or excluded.administrator
 returning id, name, administrator;
 
+-- name: has_principal
+select exists (select 1 from principal where name = $1);
+
 -- name: lock_login
 -- two first logins of one subject make one principal
 select pg_advisory_xact_lock(hashtextextended('berth.login ' || $1, 0));

@@ -9,7 +9,8 @@ returning id;
 
 -- name: lock
 -- every decision about a Gpr holds its row, so that release, expiry, grant and change of priority have one order
-select phase, fence, version, end_at, end_cause, active_at, workspace_id, grace_seconds, duration_seconds, suspended_at
+select phase, fence, version, end_at, end_cause, active_at, workspace_id, grace_seconds, duration_seconds, suspended_at,
+       fixed_start
 from gpr where id = $1 for no key update;
 
 -- name: standing
@@ -38,11 +39,20 @@ update gpr set phase = 'provisioning', fence = $2, starts_at = $3, position = nu
 where id = $1 and phase = 'queued' returning id;
 
 -- name: to_active
-update gpr set phase = 'active', active_at = $3::timestamptz, end_at = $3::timestamptz + make_interval(secs => duration_seconds),
+-- what was reserved ends when it was to end, however late it began
+-- its lease's time begins to be paid for
+with begun as (update lease set ran = tstzrange($3::timestamptz, null)
+               where fence = $2 and ran is null and exists(select from gpr where id = $1 and fence = $2 and phase = 'provisioning'))
+update gpr set phase = 'active', active_at = $3::timestamptz,
+               end_at = coalesce(fixed_start, $3::timestamptz) + make_interval(secs => duration_seconds),
                version = version + 1
 where id = $1 and fence = $2 and phase = 'provisioning' returning id, end_at;
 
 -- name: to_releasing
+-- what its lease ran ends with it, and not later than it was to
+with ended as (update lease l
+               set ran = tstzrange(lower(l.ran), greatest(lower(l.ran), least($5::timestamptz, g.end_at)))
+               from gpr g where g.id = $1 and g.phase in ('provisioning', 'active') and l.fence = g.fence and l.ran is not null)
 update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes = $4, stopped_at = $5,
                version = version + 1
 where id = $1 and phase in ('provisioning', 'active');
@@ -55,11 +65,12 @@ where id = $1 and phase = 'releasing' and end_cause in ('provisioning_failed', '
 -- name: suspend
 -- what is planned no more has no start and no place
 update gpr set suspended_at = $2, starts_at = null, position = null, planned_cluster = '', planned_nodes = '{}',
+               promised_at = null, promised_start = null, promised_cluster = '', promised_nodes = '{}', promise_moves = 0,
                reason_code = $3, reason = $4, version = version + 1
 where id = $1;
 
 -- name: resume
-update gpr set suspended_at = null, reason_code = '', reason = '', version = version + 1 where id = $1;
+update gpr set suspended_at = null, resumed_at = $2, reason_code = '', reason = '', version = version + 1 where id = $1;
 
 -- name: cancel_queued
 with rested as (update job set ended = true where gpr_id = $1 and exists(select from gpr where id = $1 and phase = 'queued'))

@@ -47,7 +47,16 @@ where cluster = $1 and name = $2 and quarantined_at is not null returning name;
 select name from node where cluster = $1 and quarantined_at is not null order by name;
 
 -- name: nodes
-select n.*, c.away_since, c.sufficient, c.lacks from node n join cluster c on c.name = n.cluster
+-- with what is set aside on each: all of it, for a reason, or some GPUs, of which some may still be held
+select n.*, c.away_since, c.sufficient, c.lacks,
+       coalesce(q.ordinals, '{}') as set_aside, coalesce(q.unheld, 0) as set_aside_unheld, q.whole_because
+from node n join cluster c on c.name = n.cluster
+left join (select cluster, node, array_agg(ordinal) filter (where ordinal is not null) as ordinals,
+                  min(reason) filter (where ordinal is null) as whole_because,
+                  count(ordinal) filter (where not exists(
+                      select from lease_gpu lg where lg.released_at is null and lg.cluster = o.cluster and lg.node = o.node
+                                                 and lg.ordinal = o.ordinal)) as unheld
+           from gpu_quarantine o where lifted_at is null group by cluster, node) q on q.cluster = n.cluster and q.node = n.name
 where n.state <> 'gone' and ($1::text is null or n.cluster = $1) order by n.cluster, n.name;
 
 -- name: holders

@@ -21,7 +21,7 @@ update lease_gpu set released_at = $2 where fence = $1 and released_at is null a
 -- with the expected end: an active lease's own; otherwise what it will be if provisioning or teardown ends soon
 select l.fence, l.gpr_id::text as gpr_id, g.name as gpr_name, l.workspace_id::text as workspace, l.exclusive, l.cluster,
        g.phase, g.end_at, g.duration_seconds, w.tenant, w.name as workspace_name, g.active_at,
-       g.namespace, g.cpu_millis, g.memory_mib, l.disk_id::text as disk_id,
+       g.namespace, g.cpu_millis, g.memory_mib, l.disk_id::text as disk_id, g.fixed_start,
        array(select namespace from workspace_namespace s
               where s.workspace_id = l.workspace_id and s.cluster = l.cluster order by namespace) as namespaces
 from lease l join gpr g on g.id = l.gpr_id join workspace w on w.id = l.workspace_id

@@ -55,6 +55,9 @@ select (select shape from node where lower(shape) = lower($1) and state <> 'gone
        (select instance_type from node where lower(instance_type) = lower($1) and state <> 'gone' limit 1) as shape_as_type,
        (select instance_type from node where lower(instance_type) = lower($2) and state <> 'gone' limit 1) as instance_type;
 
+-- name: names_of_workspaces
+select id::text as id, name from workspace where id = any($1::uuid[]);
+
 -- name: workspace_names_of
 select w.name from membership m join workspace w on w.id = m.workspace_id
 where m.principal_id = $1 and w.phase in ('creating', 'ready', 'deleting');

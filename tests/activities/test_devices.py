@@ -1,56 +1,71 @@
-"""What the devices are asked at teardown, through the real pynvml."""
+"""What the devices are asked at teardown, through the real pynvml and a library that a test changes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pynvml
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.devices import NvmlDevices
-from domain.failures import NotReadyYet
-from tests.activities.nvml_mock import MockGpu, MockNvml, install
+from domain.failures import Unavailable
+from tests.agent_kit import DRIVER_NOT_LOADED, FUNCTION_NOT_FOUND, LOST, MockNode, loaded, mock_node
 from workflows.signatures import DeviceCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(autouse=True)
-def real_library_again() -> Iterator[None]:
-    before = pynvml.nvmlLib
-    yield
-    pynvml.nvmlLib = before
-    pynvml._nvmlGetFunctionPointer_cache.clear()
+@pytest.fixture
+def node() -> Iterator[MockNode]:
+    with mock_node("node-a", gpus=2) as gpus, loaded(gpus):
+        yield gpus
 
 
-def complaints(*gpus: MockGpu, ordinals: tuple[int, ...] = (0,)) -> list[str]:
-    install(MockNvml(gpus))
-    return ActivityEnvironment().run(NvmlDevices().verify_devices, DeviceCheck("node-a", list(ordinals)))
+def complaints(*ordinals: int) -> list[str]:
+    return ActivityEnvironment().run(NvmlDevices().verify_devices, DeviceCheck("node-a", list(ordinals) or [0]))
 
 
-def test_an_idle_gpu_is_free() -> None:
-    assert complaints(MockGpu()) == []
+def test_an_idle_gpu_is_free(node: MockNode) -> None:
+    assert complaints() == []
 
 
-def test_a_gpu_with_a_process_is_not_free() -> None:
-    assert complaints(MockGpu(processes=2)) == ["GPU 0 has 2 compute process(es)"]
+def test_a_gpu_with_a_process_is_not_free(node: MockNode) -> None:
+    node.change(0, pids=2)
+    assert complaints() == ["GPU 0 has 2 compute process(es)"]
 
 
-def test_memory_left_in_use_is_noticed() -> None:
-    assert complaints(MockGpu(used_mib=30_000)) == ["GPU 0 has 30000 MiB in use"]
+def test_memory_left_in_use_is_noticed(node: MockNode) -> None:
+    node.change(0, used=30_000)
+    assert complaints() == ["GPU 0 has 30000 MiB in use"]
 
 
-def test_a_gpu_that_cannot_be_read_is_not_taken_for_free() -> None:
-    assert "cannot be read" in complaints(MockGpu(lost=True))[0]
+def test_a_gpu_that_wants_a_reset_is_not_given_to_others(node: MockNode) -> None:
+    node.change(0, pending=1)
+    assert complaints() == ["GPU 0 has rows to remap and wants a reset"]
 
 
-def test_only_the_gpus_of_the_lease_are_asked() -> None:
-    assert complaints(MockGpu(processes=1), MockGpu(), ordinals=(1,)) == []
+def test_a_gpu_without_spare_rows_is_not_given_to_others(node: MockNode) -> None:
+    node.change(0, failed=1)
+    assert complaints() == ["GPU 0 has no spare rows left"]
 
 
-def test_without_a_driver_the_check_is_tried_again() -> None:
-    install(MockNvml([], initialises=False))
-    with pytest.raises(NotReadyYet):
-        ActivityEnvironment().run(NvmlDevices().verify_devices, DeviceCheck("node-a", [0]))
+def test_a_gpu_that_knows_nothing_of_rows_is_free_all_the_same(node: MockNode) -> None:
+    node.change(0, fail=f"nvmlDeviceGetRemappedRows:{FUNCTION_NOT_FOUND}")
+    assert complaints() == []
+
+
+def test_a_gpu_that_cannot_be_read_is_not_taken_for_free(node: MockNode) -> None:
+    node.change(0, lost=LOST)
+    assert "cannot be read" in complaints()[0]
+
+
+def test_only_the_gpus_of_the_lease_are_asked(node: MockNode) -> None:
+    node.change(0, pids=1)
+    assert complaints(1) == []
+
+
+def test_without_a_driver_the_check_is_tried_again(node: MockNode) -> None:
+    node.driver(init=DRIVER_NOT_LOADED)
+    with pytest.raises(Unavailable):
+        complaints()

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from api.backends import Backends
 from api.operations.log_streams import PodAddress, as_lines
 from api.operations.pod_stream import told_of
 from clusters.access import IssuedKubeconfig
+from domain.devices import GpuIdentity
 from domain.failures import AlreadyExists, BerthFailure, NotFound
 from domain.gpr import EndCause, Phase
 from domain.hardware import ClusterCapabilities, Gpu, NodeFacts, NodeUse, ObservedNode
@@ -24,7 +26,7 @@ from domain.identity import Principal, Role
 from domain.job import JobEvent, LogLine, LogPlace
 from domain.messages import WORKSPACE_WORKFLOW
 from domain.workspace import WorkspacePhase
-from ledger import access, gprs, inventory, leases, lifecycle, workspaces
+from ledger import access, gprs, inventory, leases, lifecycle, telemetry, workspaces
 from ledger.connection import Ledger
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ contexts: [{{name: ws@{cluster}, context: {{cluster: {cluster}, user: ws@{cluste
 users: [{{name: ws@{cluster}, user: {{token: "{anchor}"}}}}]
 """
 A_JOB = "{{kind: training, job: {{name: {name}, namespace: {namespace}}}, environment: {{image: pytorch}}}}"
+_TURNS = count()
 CAPABILITIES = ClusterCapabilities("v1.36.3", "https://10.0.0.1", True, True, True)
 
 
@@ -314,6 +317,21 @@ class TheApi:
         assert answer.status_code == 201, answer.text
         job_id: str = answer.json()["jobId"]
         return job_id
+
+    async def reservation(self, owner: Someone, workspace: str) -> str:
+        """Id of a new reservation of one GPU, later than anything that the workspace was promised."""
+        start = (self.clock() + timedelta(days=3, minutes=next(_TURNS) * 11)).replace(microsecond=0)
+        body = {"workspace": workspace, "name": "reserved", "duration": "10m", "start": start.isoformat()}
+        answer = await self.call("POST", "/berth/v1/reservations", owner, json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def gpu(self, node: str = "worker-1-t4-39", ordinal: int = 0) -> int:
+        """Id of a new GPU that the agent of this node sees, in place of the one that was there."""
+        seen = GpuIdentity(f"GPU-{uuid4()}", ordinal or uuid4().int % 10**6, "Tesla-T4", 15360)
+        async with self.ledger.transaction() as connection:
+            ids = await telemetry.write_gpus(connection, "worker-1", node, [seen], self.clock())
+        return ids[seen.uuid]
 
     async def label(self, node: str, cluster: str = "worker-1") -> str:
         """Key of a label that the node has."""

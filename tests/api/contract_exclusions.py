@@ -121,6 +121,22 @@ EXCLUSIONS: Final = (
         "test_native.py::test_an_egs_key_that_makes_no_sense_is_refused",
     ),
     _a_refusal("native_submit_gpr", NOT_ON_CLUSTER, _NATIVE_REFUSED),
+    _a_refusal(
+        "native_what_if",
+        NOT_ON_CLUSTER,
+        "test_what_if.py::test_a_question_about_clusters_that_are_not_ones_own_is_refused",
+    ),
+    _a_refusal(
+        "native_reserve",
+        rf"{NOT_ON_CLUSTER}|room is kept|starts in the future|lasts at least|has ended|of a rule|a rule |the rule "
+        r"|the start is on a day|whole seconds|is not a duration|is longer than the longest",
+        "test_reservations.py::test_what_is_no_reservation_is_refused",
+    ),
+    _a_refusal(
+        "native_cancel_reservation",
+        r"is no time of ",
+        "test_reservations.py::test_one_time_of_a_series_is_cancelled_alone",
+    ),
     _a_refusal("native_create_workspace", _NAMES, _NATIVE_REFUSED),
     _a_refusal("native_get_kubeconfig", NOT_ON_CLUSTER, _NATIVE_REFUSED),
     _a_refusal("native_set_price", r"no node has the shape ", _NATIVE_REFUSED),
@@ -191,9 +207,35 @@ EXCLUSIONS: Final = (
         "GET there asks for a job whose id would be submit, and is told that there is none",
         "test_gpudev_envelopes.py::test_submit_is_a_word_of_its_own_and_no_job",
     ),
+    *(
+        _no_sense(
+            f"runai_{one}_workloads",
+            r"is no instant|is no number|is for texts, and|unknown phase|terms, and 50 are the most|is longer than 500|"
+            "is not field, operator, value",
+            "test_runai_lists.py::test_nonsense_is_refused_and_says_what_would_do",
+        )
+        for one in ("list", "count")
+    ),
+    _no_sense(
+        "runai_get_metrics",
+        r"the time must end after it begins|is no instant",
+        "test_runai_figures.py::test_series_that_make_no_sense_are_refused",
+    ),
+    _no_sense(
+        "runai_get_telemetry",
+        r"groupBy has [0-9]+ values, and 2 are the most",
+        "test_runai_figures.py::test_counts_that_make_no_sense_are_refused",
+    ),
+    _no_sense(
+        "runai_update_type",
+        r"there is no such category, or no such priority",
+        "test_runai_types.py::test_a_change_that_makes_no_sense_or_is_not_an_administrators_is_refused",
+    ),
     _by_name("native_get_workspace"),
     _by_name("native_delete_workspace"),
     _by_name("native_get_kubeconfig"),
+    _by_name("native_get_weight"),
+    _by_name("native_set_weight"),
 )
 
 

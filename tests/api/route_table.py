@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,8 @@ EGS_GPR = {
     "exitDuration": "0d0h5m",
 }
 NATIVE_GPR = {"workspace": "{workspace}", "name": "gpr1", "duration": "5m"}
+IN_TWO_DAYS = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0).isoformat()
+RESERVATION = {**NATIVE_GPR, "start": IN_TWO_DAYS}
 
 EGS_ROUTES = (
     Asked(
@@ -64,6 +67,22 @@ NATIVE_ROUTES = (
     Asked("POST", "/berth/v1/jobs/{gpr}/resume"),
     Asked("GET", "/berth/v1/gprs/{gpr}/events"),
     Asked("GET", "/berth/v1/gprs/{gpr}/notices"),
+    Asked("POST", "/berth/v1/gprs/{gpr}/promise"),
+    Asked("DELETE", "/berth/v1/gprs/{gpr}/promise"),
+    Asked("POST", "/berth/v1/gprs/{gpr}/extend", {"seconds": 60}),
+    Asked("GET", "/berth/v1/gprs/{gpr}/why"),
+    Asked("POST", "/berth/v1/what-if", {"requests": [{"workspace": "{workspace}", "duration": "5m"}]}),
+    Asked("GET", "/berth/v1/openings", query={"gpus": "1"}),
+    Asked("GET", "/berth/v1/plan"),
+    Asked("GET", "/berth/v1/honesty"),
+    Asked("POST", "/berth/v1/reservations", RESERVATION),
+    Asked("GET", "/berth/v1/reservations", query={"workspace": "{workspace}"}),
+    Asked("GET", "/berth/v1/reservations/{reservation}"),
+    Asked("DELETE", "/berth/v1/reservations/{reservation}"),
+    Asked("GET", "/berth/v1/scheduling"),
+    Asked("PATCH", "/berth/v1/scheduling", {"ageing_seconds": 0}),
+    Asked("GET", "/berth/v1/workspaces/{workspace}/weight"),
+    Asked("PUT", "/berth/v1/workspaces/{workspace}/weight", {"weight": 1}),
     Asked("POST", "/berth/v1/workspaces", {"name": "{new}", "clusters": ["worker-1"], "namespaces": ["{new}"]}),
     Asked("GET", "/berth/v1/workspaces"),
     Asked("GET", "/berth/v1/workspaces/{workspace}"),
@@ -82,6 +101,14 @@ NATIVE_ROUTES = (
     Asked("DELETE", "/berth/v1/quotas/{namespace}"),
     Asked("GET", "/berth/v1/prices"),
     Asked("PUT", "/berth/v1/prices", {"shape": "Tesla-T4", "per_gpu_hour": "1"}),
+    Asked("GET", "/berth/v1/gpus"),
+    Asked("GET", "/berth/v1/gpus/{gpu}/faults"),
+    Asked("POST", "/berth/v1/gpus/{gpu}/quarantine", {"reason": "for tests"}),
+    Asked("POST", "/berth/v1/gpus/{gpu}/release"),
+    Asked("GET", "/berth/v1/idle-rules"),
+    Asked("PUT", "/berth/v1/idle-rules", {"window": "30m"}),
+    Asked("DELETE", "/berth/v1/idle-rules"),
+    Asked("GET", "/berth/v1/costs"),
     Asked("GET", "/berth/v1/whoami"),
     Asked("POST", "/berth/v1/keys", {"name": "one-more"}),
     Asked("GET", "/berth/v1/keys"),
@@ -153,7 +180,24 @@ GPUDEV_ROUTES = (
     Asked("GET", "/v1/disks/{disk_name}/operations/{operation_id}"),
     Asked("POST", "/v1/keys/rotate"),
 )
-ROUTES = EGS_ROUTES + NATIVE_ROUTES + GPUCTL_ROUTES + GPUDEV_ROUTES
+RUNAI_SPAN = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+RUNAI_ROUTES = (
+    Asked("GET", "/api/v1/workloads", query={"sortBy": "name", "filterBy": "projectName=={workspace}"}),
+    Asked("GET", "/api/v1/workloads/count"),
+    Asked("GET", "/api/v1/workloads/telemetry", query={"telemetryType": "WORKLOADS_COUNT", "groupBy": "Type"}),
+    Asked("GET", "/api/v1/workloads/{workloadId}"),
+    Asked("GET", "/api/v1/workloads/{workloadId}/metrics", query={"metricType": "GPU_ALLOCATION", **RUNAI_SPAN}),
+    Asked("GET", "/api/v1/workloads/{workloadId}/endpoints"),
+    Asked("GET", "/api/v1/workloads/{workloadId}/elements"),
+    Asked("GET", "/api/v1/workloads/{workloadId}/elements/count"),
+    Asked("GET", "/api/v1/workload-categories"),
+    Asked("GET", "/api/v1/workload-categories/{categoryId}"),
+    Asked("GET", "/api/v1/workload-types"),
+    Asked("GET", "/api/v1/workload-types/{workloadTypeId}"),
+    Asked("PUT", "/api/v1/workload-types/{workloadTypeId}", {"categoryId": "{categoryId}"}),
+    Asked("GET", "/api/v1/workload-priorities"),
+)
+ROUTES = EGS_ROUTES + NATIVE_ROUTES + GPUCTL_ROUTES + GPUDEV_ROUTES + RUNAI_ROUTES
 
 
 def served() -> set[tuple[str, str]]:

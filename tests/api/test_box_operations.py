@@ -14,7 +14,15 @@ from api.operations import disks as disk_wishes
 from api.operations.boxes import PEOPLE_MAX, BoxQuery
 from domain.box import BoxStatus
 from domain.disk import SIZE_GB_DEFAULT, DiskAction
-from domain.failures import AlreadyExists, Forbidden, Gone, InvalidRequest, NotFound, WrongPhase
+from domain.failures import (
+    AlreadyExists,
+    Forbidden,
+    Gone,
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotFound,
+    WrongPhase,
+)
 from domain.gpr import Phase
 from domain.identity import Role
 from tests.api.box_kit import an_owner
@@ -118,6 +126,30 @@ async def test_a_box_lasts_at_most_48_hours_longer_and_says_how_many_are_left(ap
     with pytest.raises(InvalidRequest, match="none of them are left"):
         await box_wishes.extend(owner.call(), str(box_id), 1)
     await owner.end(box_id)
+
+
+async def test_an_extension_that_is_sent_again_under_its_key_is_done_once_and_answered_as_before(api: TheApi) -> None:
+    owner = await an_owner(api)
+    box_id = str(await owner.box(Phase.ACTIVE))
+    told = await asyncio.gather(*(box_wishes.extend(owner.call("once"), box_id, 40) for _ in range(4)))
+    assert {one.message_id for one in told} == {told[0].message_id}
+    assert (await box_wishes.extend(owner.call("twice"), box_id, 8)).box.extended_hours == 48
+    again = await box_wishes.extend(owner.call("once"), box_id[:8], 40)
+    assert (again.message_id, again.box.extended_hours) == (told[0].message_id, 48)
+    await owner.end(UUID(box_id))
+    assert (await box_wishes.extend(owner.call("once"), box_id, 40)).message_id == told[0].message_id
+
+
+async def test_the_key_of_an_extension_stands_for_its_box_and_its_hours(api: TheApi) -> None:
+    owner = await an_owner(api)
+    first, second = [str(await owner.box(Phase.ACTIVE)) for _ in range(2)]
+    await box_wishes.extend(owner.call("once"), first, 1)
+    for box_id, hours in ((first, 2), (second, 1)):
+        with pytest.raises(IdempotencyMismatch):
+            await box_wishes.extend(owner.call("once"), box_id, hours)
+    assert [(await box_wishes.find(owner.call(), one)).extended_hours for one in (first, second)] == [1, 0]
+    for one in (first, second):
+        await owner.end(UUID(one))
 
 
 async def test_extensions_at_the_same_moment_never_exceed_the_limit_together(api: TheApi) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 
 from api.app import DIALECTS
 from domain.gpr import Phase
+from tests.api import runai_kit
 from tests.api.api_kit import opened
 from tests.api.contract_exclusions import EXCLUSIONS, as_settings
 from tests.api.gpudev_kit import a_box_and_a_disk
@@ -122,6 +123,9 @@ async def words_of(api: TheApi, me: Someone) -> dict[str, list[str]]:
         "pools": [await api.pool("worker-1-t4-1"), await api.pool()],
         "namespaces": namespaces,
         "jobs": [await api.job(me, namespace) for namespace in namespaces],
+        "workloads": [await runai_kit.workload_of(api, gpr) for gpr in gprs],
+        "workload-categories": [runai_kit.CATEGORY_ID],
+        "workload-types": [runai_kit.TYPE_ID],
         **await words_of_boxes(api, me),
     }
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ENVELOPE = {"statusCode", "status", "message", "data", "error"}
 EGS, NATIVE, OPEN = "/api/v1", "/berth/v1", ""
 GPUCTL = "/api/v1/pools"
+RUNAI = "/api/v1/workloads"
 
 
 def assert_in_shape(answer: httpx.Response, status: int, dialect: str) -> None:
@@ -35,6 +36,9 @@ def assert_in_shape(answer: httpx.Response, status: int, dialect: str) -> None:
     elif dialect == GPUCTL:
         assert body.keys() == {"error"}
         assert isinstance(body["error"], str)
+    elif dialect == RUNAI:
+        assert {"code", "message"} <= body.keys() <= {"code", "message", "details"}
+        assert body["code"] == status
     elif dialect == NATIVE:
         assert body.keys() == {"error"}
         assert body["error"].keys() == {"code", "message", "details"}
@@ -58,7 +62,13 @@ def assert_in_shape(answer: httpx.Response, status: int, dialect: str) -> None:
         ("/berth/v1/nothing", NATIVE),
         ("/berth/v1/gprs/a/b", NATIVE),
         ("/nothing", OPEN),
-        ("/api/v2/nothing", OPEN),
+        ("/api/v2/nothing", RUNAI),
+        ("/api/v2", RUNAI),
+        ("/api/v1/workloads/a/b/c", RUNAI),
+        ("/api/v1/workload-nothing", RUNAI),
+        ("/api/v1/token/nothing", RUNAI),
+        ("/api/v1/tokens", EGS),
+        ("/api/v20", OPEN),
         ("/api/v1x", OPEN),
     ],
 )
@@ -78,6 +88,8 @@ async def test_an_unknown_path_is_not_found_in_its_dialects_shape(api: TheApi, p
         ("PATCH", "/api/v1/pools", GPUCTL, "GET, HEAD, POST, OPTIONS"),
         ("PATCH", "/api/v1/nodes/n/labels/a/b", GPUCTL, "GET, HEAD, PUT, DELETE, OPTIONS"),
         ("POST", "/api/v1/labels", GPUCTL, "GET, HEAD, OPTIONS"),
+        ("POST", "/api/v1/workloads", RUNAI, "GET, HEAD, OPTIONS"),
+        ("GET", "/api/v2/token", RUNAI, "POST, OPTIONS"),
         ("PUT", "/berth/v1/gprs", NATIVE, "GET, HEAD, POST, OPTIONS"),
         ("DELETE", "/berth/v1/gprs/gpr-00000000-0000", NATIVE, "GET, HEAD, PATCH, OPTIONS"),
         ("POST", "/health", OPEN, "GET, HEAD, OPTIONS"),
@@ -196,7 +208,7 @@ async def test_a_name_in_a_query_that_no_workspace_can_have_is_not_found(api: Th
         assert (await api.call("GET", path, await api.someone())).status_code in {404, 422}
 
 
-@pytest.mark.parametrize("prefix", [EGS, GPUCTL, NATIVE, OPEN])
+@pytest.mark.parametrize("prefix", [EGS, GPUCTL, RUNAI, NATIVE, OPEN])
 async def test_what_breaks_inside_is_a_500_in_shape_and_a_line_in_the_log(api: TheApi, prefix: str) -> None:
     router = APIRouter()
     path = f"{prefix}/broken/inside"

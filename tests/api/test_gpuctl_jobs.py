@@ -476,12 +476,12 @@ async def test_the_default_namespace_is_made_for_the_first_administrator_that_me
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_a_process_without_a_key_for_secrets_says_so_and_stores_none(api: TheApi, *, dry_run: bool) -> None:
     owner = await api.someone()
-    usual, workspace = KEYRING._fernet, await api.workspace(owner)
+    usual, workspace = KEYRING._held, await api.workspace(owner)
     KEYRING.use("")
     try:
         refused = await submitted(api, owner, yaml_of(workspace), dryRun=dry_run)
     finally:
-        KEYRING._fernet = usual
+        KEYRING._held = usual
     assert refused.status_code == 503
     assert "BERTH_SECRETS_KEYS" in refused.json()["error"]
     assert await items(api, owner) == []

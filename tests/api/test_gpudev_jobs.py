@@ -178,6 +178,14 @@ async def test_gpus_are_asked_for_by_type_and_count(
     assert (request.nodes, request.gpus_per_node, request.exclusive, request.spread) == (nodes, gpus, False, True)
 
 
+@pytest.mark.parametrize(("gpu_type", "architecture"), [("cpu-x86", "amd64"), ("cpu-arm", "arm64"), ("t4", "")])
+async def test_types_without_gpus_are_told_apart_by_their_nodes_architecture(
+    api: TheApi, gpu_type: str, architecture: str
+) -> None:
+    job_id = await a_box(api, await api.someone(), env_vars={"GPU_TYPE": gpu_type, "GPU_COUNT": ...})
+    assert (await held(api, job_id)).job.spec.architecture == architecture
+
+
 @pytest.mark.parametrize("name", KINDS)
 async def test_every_type_is_known_by_its_name_and_by_its_instance_type(api: TheApi, name: str) -> None:
     me, kind = await api.someone(), KINDS[name]
@@ -448,6 +456,19 @@ async def test_an_extension_moves_the_end_before_it_is_answered_and_has_a_bound(
     assert "none" in await detail_of(api, me, "POST", f"/jobs/{job_id}/extend", 400, extension_hours=1)
     for hours in (0, 73, -1, 1.5, "2"):
         await ask(api, me, "POST", f"/jobs/{job_id}/extend", 422, extension_hours=hours)
+
+
+async def test_an_extension_that_a_client_sends_again_under_its_key_is_done_once(api: TheApi) -> None:
+    me, headers = await api.someone(), {"Idempotency-Key": uuid4().hex}
+    path = f"/v1/jobs/{await an_active_box(api, me, duration_hours=1)}"
+    answers = [
+        await api.call("POST", f"{path}/extend", me, json={"extension_hours": 2}, headers=headers) for _ in range(2)
+    ]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert (await api.call("GET", path, me)).json()["duration_hours"] == 3.0
+    other = await api.call("POST", f"{path}/extend", me, json={"extension_hours": 3}, headers=headers)
+    assert other.status_code == 409
 
 
 async def test_only_what_has_begun_and_not_ended_is_extended(api: TheApi) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from api.dialects.native import schemas
 from domain.gpr import Phase
+from domain.login import Subject
+from ledger import access
 from ledger.access import ensure_administrator
 from tests.api.api_kit import opened
 
@@ -86,7 +88,7 @@ async def test_a_workspace_is_addressed_by_its_name_and_not_by_its_id(api: TheAp
     me = await api.someone()
     name = await api.workspace(me)
     view = (await api.call("GET", f"/berth/v1/workspaces/{name}", me)).json()
-    for method, path in [("GET", ""), ("GET", "/kubeconfig"), ("DELETE", "")]:
+    for method, path in [("GET", ""), ("GET", "/kubeconfig"), ("GET", "/weight"), ("DELETE", "")]:
         assert (await api.call(method, f"/berth/v1/workspaces/{view['id']}{path}", me)).status_code == 404
 
 
@@ -244,6 +246,20 @@ async def test_an_administrator_makes_keys_for_people_who_are_not_there_yet(api:
     view = (await api.call("GET", "/berth/v1/whoami", headers={"Authorization": f"Bearer {made['key']}"})).json()
     assert (view["principal"], view["role"], view["administrator"]) == (name, "viewer", False)
     assert view["expires_at"] == made["valid_until"] is not None
+
+
+async def test_an_administrator_makes_keys_for_a_login_by_its_name_and_never_makes_a_login(api: TheApi) -> None:
+    administrator, user = await api.someone(administrator=True), f"jo.{uuid4().hex[:8]}"
+    body = {"name": "cron", "principal": f"{user}@aws"}
+    missing = await api.call("POST", "/berth/v1/keys", administrator, json=body)
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+    async with api.ledger.transaction() as connection:
+        login = await access.principal_of(connection, Subject("aws:1", f"role/Dev/{user}", user, "aws"), api.clock())
+    assert login.name == body["principal"]
+    made = (await api.call("POST", "/berth/v1/keys", administrator, json=body)).json()
+    view = (await api.call("GET", "/berth/v1/whoami", headers={"Authorization": f"Bearer {made['key']}"})).json()
+    assert (view["principal_id"], view["principal"]) == (str(login.id), login.name)
+    assert (await api.call("POST", "/berth/v1/keys", await api.someone(), json=body)).status_code == 403
 
 
 async def test_the_first_administrator_is_made_once(database_url: str) -> None:

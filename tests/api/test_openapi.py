@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from api.app import DIALECTS
 from domain.gpr import Phase
+from tests.api import runai_kit
 from tests.api.gpudev_kit import a_box_and_a_disk
 from tests.api.route_table import ROUTES, filled
 
@@ -60,6 +61,11 @@ async def test_what_is_served_is_what_the_document_says(api: TheApi, asked: Any)
     words["jobId"] = await api.job(me, words["namespace"])
     words |= {"nodeName": "worker-1-t4-1", "key": await api.label("worker-1-t4-1")}
     words |= await a_box_and_a_disk(api, me)
+    words |= {"workloadId": await runai_kit.workload_of(api, words["gpr"]), **runai_kit.IDS}
+    if "{gpu}" in asked.path:
+        words["gpu"] = str(await api.gpu("worker-1-t4-1"))
+    if "{reservation}" in asked.path:
+        words["reservation"] = await api.reservation(me, workspace)
     answer = await api.call("GET", filled(asked.path, **words), me, params=filled(asked.query, **words))
     document = (await api.client.get("/openapi.json")).json()
     said = document["paths"][asked.path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]

@@ -15,7 +15,7 @@ from domain.failures import Forbidden
 from domain.identity import Caller, Role
 from domain.login import Subject, personal_workspace_names, principal_names
 from domain.workspace import WorkspacePhase
-from ledger import access
+from ledger import access, personal
 from tests.api.api_kit import opened
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ def call_of(api: TheApi, principal: Principal, **changes: object) -> Call:
 
 async def own(api: TheApi, principal: Principal, **changes: object) -> Workspace:
     return await personal_workspace(call_of(api, principal, **changes))
+
+
+async def joining(api: TheApi, workspace: Workspace) -> list[str]:
+    """Where it is about to be made."""
+    query = "select cluster from workspace_namespace where workspace_id = $1 and joining order by cluster"
+    async with api.ledger.reading() as connection:
+        return [row["cluster"] for row in await connection.fetch(query, workspace.id)]
 
 
 async def settled(api: TheApi) -> None:
@@ -136,6 +143,41 @@ async def test_without_a_cluster_it_is_not_ready_yet(database_url: str) -> None:
             await own(empty, me)
         await empty.register_clusters("worker-1")
         assert (await own(empty, me)).request.clusters == ("worker-1",)
+
+
+async def test_it_is_wanted_once_on_clusters_that_come_later_but_not_where_its_namespace_is_anothers(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as api:
+        await api.register_clusters("worker-1")
+        other, me = await api.someone(), (await api.someone()).principal
+        made = await own(api, me)
+        await settled(api)
+        await api.register_clusters("worker-2", "worker-3")
+        body = {"workspaceName": "theirs", "clusters": ["worker-3"], "namespaces": [made.request.name]}
+        assert (await api.call("POST", "/api/v1/slice-workspace", other, json=body)).status_code == 200
+        found = await asyncio.gather(*(own(api, me) for _ in range(6)))
+        assert {one.request.clusters for one in found} == {("worker-1",)}
+        assert await joining(api, made) == ["worker-2"]
+        async with api.ledger.transaction() as connection:
+            assert await personal.joined(connection, made.id, "worker-2", api.clock())
+        assert (await own(api, me)).request.clusters == ("worker-1", "worker-2")
+        assert await joining(api, made) == []
+
+
+@pytest.mark.parametrize("phase", ["creating", "deleting"])
+async def test_one_that_is_not_ready_joins_nothing(database_url: str, phase: str) -> None:
+    async with opened(database_url) as api:
+        await api.register_clusters("worker-1")
+        me = (await api.someone()).principal
+        made = await own(api, me)
+        await settled(api)
+        await api.register_clusters("worker-2")
+        async with api.ledger.transaction() as connection:
+            await connection.execute("update workspace set phase = $2 where id = $1", made.id, phase)
+            await personal.join(connection, made, ["worker-2"])
+        await own(api, me)
+        assert await joining(api, made) == []
 
 
 async def test_two_first_logins_at_once_make_one_principal(api: TheApi) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from domain.gpr import Phase
 from domain.identity import Role
+from tests.api import runai_kit
 from tests.api.gpudev_kit import a_box_and_a_disk
 from tests.api.route_table import GPUDEV_ROUTES, ROUTES, Asked, filled
 
@@ -54,6 +55,22 @@ NEEDS = {
     "POST /berth/v1/jobs/{gpr}/resume": EDIT,
     "GET /berth/v1/gprs/{gpr}/events": VIEW,
     "GET /berth/v1/gprs/{gpr}/notices": VIEW,
+    "POST /berth/v1/gprs/{gpr}/promise": EDIT,
+    "DELETE /berth/v1/gprs/{gpr}/promise": EDIT,
+    "POST /berth/v1/gprs/{gpr}/extend": EDIT,
+    "GET /berth/v1/gprs/{gpr}/why": VIEW,
+    "POST /berth/v1/what-if": VIEW,
+    "GET /berth/v1/openings": ANYBODY,
+    "GET /berth/v1/plan": ANYBODY,
+    "GET /berth/v1/honesty": ANYBODY,
+    "POST /berth/v1/reservations": EDIT,
+    "GET /berth/v1/reservations": VIEW,
+    "GET /berth/v1/reservations/{reservation}": VIEW,
+    "DELETE /berth/v1/reservations/{reservation}": EDIT,
+    "GET /berth/v1/scheduling": ANYBODY,
+    "PATCH /berth/v1/scheduling": ADMINISTRATOR,
+    "GET /berth/v1/workspaces/{workspace}/weight": VIEW,
+    "PUT /berth/v1/workspaces/{workspace}/weight": ADMINISTRATOR,
     "POST /berth/v1/workspaces": UNCONFINED_OWNER,
     "GET /berth/v1/workspaces": ANYBODY,
     "GET /berth/v1/workspaces/{workspace}": VIEW,
@@ -72,6 +89,14 @@ NEEDS = {
     "DELETE /berth/v1/quotas/{namespace}": ADMINISTRATOR,
     "GET /berth/v1/prices": ANYBODY,
     "PUT /berth/v1/prices": ADMINISTRATOR,
+    "GET /berth/v1/gpus": ANYBODY,
+    "GET /berth/v1/gpus/{gpu}/faults": ANYBODY,
+    "POST /berth/v1/gpus/{gpu}/quarantine": ADMINISTRATOR,
+    "POST /berth/v1/gpus/{gpu}/release": ADMINISTRATOR,
+    "GET /berth/v1/idle-rules": ANYBODY,
+    "PUT /berth/v1/idle-rules": ADMINISTRATOR,
+    "DELETE /berth/v1/idle-rules": ADMINISTRATOR,
+    "GET /berth/v1/costs": ANYBODY,
     "GET /berth/v1/whoami": ANYBODY,
     "POST /berth/v1/keys": UNCONFINED_OWNER,
     "GET /berth/v1/keys": ANYBODY,
@@ -130,6 +155,20 @@ NEEDS = {
     "GET /v1/disks/{disk_name}/operations": SEE_DISK,
     "GET /v1/disks/{disk_name}/operations/{operation_id}": SEE_DISK,
     "POST /v1/keys/rotate": ANYBODY,
+    "GET /api/v1/workloads": ANYBODY,
+    "GET /api/v1/workloads/count": ANYBODY,
+    "GET /api/v1/workloads/telemetry": ANYBODY,
+    "GET /api/v1/workloads/{workloadId}": VIEW,
+    "GET /api/v1/workloads/{workloadId}/metrics": VIEW,
+    "GET /api/v1/workloads/{workloadId}/endpoints": VIEW,
+    "GET /api/v1/workloads/{workloadId}/elements": VIEW,
+    "GET /api/v1/workloads/{workloadId}/elements/count": VIEW,
+    "GET /api/v1/workload-categories": ANYBODY,
+    "GET /api/v1/workload-categories/{categoryId}": ANYBODY,
+    "GET /api/v1/workload-types": ANYBODY,
+    "GET /api/v1/workload-types/{workloadTypeId}": ANYBODY,
+    "PUT /api/v1/workload-types/{workloadTypeId}": ADMINISTRATOR,
+    "GET /api/v1/workload-priorities": ANYBODY,
 }
 KEY_ROUTES = {"DELETE /api/v1/api-key", "DELETE /berth/v1/keys/00000000-0000-0000-0000-000000000001"}
 """Told apart by the key, not by a workspace: they have tests of their own."""
@@ -192,13 +231,19 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
             if ends_the_workspace(asked) and NEEDS[str(asked)] in MAY[who]:
                 workspace = await api.workspace(owner)
                 caller = await the_caller(api, who, owner, workspace)
-            names = {"workspace": workspace, "gpr": await api.gpr(owner, workspace)}
+            phase = Phase.ACTIVE if asked.path.endswith("/gprs/{gpr}/extend") else Phase.QUEUED
+            names = {"workspace": workspace, "gpr": await api.gpr(owner, workspace, phase)}
             names |= {"pool": await api.pool("worker-1-t4-39"), "namespace": await api.quota(f"{workspace}-ns")}
             names |= {"poolName": names["pool"], "namespaceName": names["namespace"]}
             names["jobId"] = await api.job(owner, names["namespace"])
             if asked in GPUDEV_ROUTES:
                 names |= await a_box_and_a_disk(api, owner, deleted=asked.path.endswith("/undelete"))
             names |= {"nodeName": "worker-1-t4-39", "key": await api.label("worker-1-t4-39")}
+            names |= {"workloadId": await runai_kit.workload_of(api, names["gpr"]), **runai_kit.IDS}
+            if "{gpu}" in asked.path:
+                names["gpu"] = str(await api.gpu())
+            if "{reservation}" in asked.path:
+                names["reservation"] = await api.reservation(owner, workspace)
             status = await status_of(api, asked, caller, **names)
             if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):
                 wrong.append(f"{asked}: {status}")
@@ -242,6 +287,10 @@ async def test_another_tenants_workspaces_gprs_and_holdings_are_not_in_any_list(
         "/berth/v1/gprs",
         "/berth/v1/workspaces",
         "/berth/v1/nodes",
+        "/berth/v1/gpus",
+        "/berth/v1/costs",
+        "/berth/v1/idle-rules",
+        "/berth/v1/plan",
         "/berth/v1/keys",
     ):
         text = (await api.call("GET", path, stranger)).text

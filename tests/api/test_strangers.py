@@ -12,6 +12,7 @@ import pytest
 from api.app import DIALECTS
 from api.dialects.gpuctl.routes import GPUCTL
 from api.dialects.gpudev.routes import GPUDEV
+from api.dialects.runai.routes import RUNAI
 from tests.api.route_table import ROUTES, SOME_ID, Asked, filled, served
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ NO_CREDENTIALS = (
 )
 NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws", "pool": "p", "namespace": "ns"}
 NAMES |= {"poolName": "p", "namespaceName": "ns", "nodeName": "n", "key": "example.com/rack", "jobId": "j"}
-NAMES |= {"job_id": str(SOME_ID), "disk_name": "d", "operation_id": str(SOME_ID)}
+NAMES |= {"reservation": str(SOME_ID), "job_id": str(SOME_ID), "disk_name": "d", "operation_id": str(SOME_ID)}
+NAMES |= {"gpu": "1", "workloadId": str(SOME_ID), "categoryId": str(SOME_ID), "workloadTypeId": str(SOME_ID)}
 
 
 def test_the_route_table_names_every_route_that_needs_a_login() -> None:
@@ -124,6 +126,9 @@ def assert_turned_away(answer: httpx.Response) -> None:
     if GPUCTL.claims(path):
         assert body.keys() == {"error"}
         assert isinstance(body["error"], str)
+    elif RUNAI.claims(path):
+        assert body.keys() == {"code", "message"}
+        assert body["code"] == 401
     elif GPUDEV.claims(path):
         assert body.keys() == {"detail"}
         assert isinstance(body["detail"], str)

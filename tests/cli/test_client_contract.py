@@ -3,14 +3,35 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from api.dialects.native import schemas
-from cli.client import answers, requests
+from api.dialects.native import hardware_schemas, plan_schemas, reservation_schemas, schemas
+from cli.client import answers, foresight, hardware, requests, reserving
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
         (answers.Estimate, schemas.EstimateView),
+        (answers.Promise, schemas.PromiseView),
+        (foresight.Alternative, plan_schemas.AlternativeView),
+        (foresight.Foreseen, plan_schemas.ForeseenView),
+        (foresight.Opening, plan_schemas.OpeningView),
+        (foresight.Sooner, plan_schemas.SoonerView),
+        (foresight.Why, plan_schemas.WhyView),
+        (foresight.Granted, plan_schemas.ExtensionView),
+        (foresight.Span, plan_schemas.SpanView),
+        (foresight.NodePlan, plan_schemas.NodePlanView),
+        (foresight.Plan, plan_schemas.PlanView),
+        (foresight.Accuracy, plan_schemas.AccuracyView),
+        (foresight.Honesty, plan_schemas.HonestyView),
+        (foresight.WhatIf, plan_schemas.WhatIf),
+        (foresight.ExtensionWish, plan_schemas.ExtensionWish),
+        (reserving.NewReservation, reservation_schemas.ReservationSubmission),
+        (reserving.Occurrence, reservation_schemas.OccurrenceView),
+        (reserving.Reservation, reservation_schemas.ReservationView),
+        (reserving.SchedulingChange, reservation_schemas.SchedulingSetting),
+        (reserving.Scheduling, reservation_schemas.SchedulingView),
+        (reserving.Weight, reservation_schemas.WeightSetting),
+        (reserving.Share, reservation_schemas.ShareView),
         (answers.NodeGpus, schemas.NodeGpusView),
         (answers.Lease, schemas.LeaseView),
         (answers.Gpr, schemas.GprView),
@@ -26,6 +47,18 @@ from cli.client import answers, requests
         (answers.Amounts, schemas.AmountsView),
         (answers.Quota, schemas.QuotaView),
         (answers.Price, schemas.PriceView),
+        (hardware.Reading, hardware_schemas.ReadingView),
+        (hardware.SetAside, hardware_schemas.SetAsideView),
+        (hardware.GpuHolder, hardware_schemas.GpuHolderView),
+        (hardware.GpuNow, hardware_schemas.GpuView),
+        (hardware.Fault, hardware_schemas.FaultView),
+        (hardware.Quarantine, hardware_schemas.QuarantineView),
+        (hardware.GpuHistory, hardware_schemas.GpuHistory),
+        (hardware.IdleRule, hardware_schemas.IdleRuleView),
+        (hardware.Cost, hardware_schemas.CostView),
+        (hardware.CostReport, hardware_schemas.CostReport),
+        (hardware.QuarantineOrder, hardware_schemas.QuarantineOrder),
+        (hardware.IdleRuleSetting, hardware_schemas.IdleRuleSetting),
         (answers.Key, schemas.KeyView),
         (answers.CreatedKey, schemas.KeyCreated),
         (answers.Caller, schemas.CallerView),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 GROWING = {
     *("gpr", "lease", "lease_gpu", "event", "outbox", "notice", "idempotency", "workspace", "workspace_namespace"),
     *("job", "box", "box_person", "disk", "disk_operation", "disk_snapshot"),
+    *("shown_estimate", "extension"),
+    *("reservation", "occurrence", "workspace_use"),
+    *("gpu_fault", "gpu_quarantine", "idle_wish"),
 }
 EXPLAINED = ("select", "insert", "update", "delete")
 
@@ -30,6 +33,8 @@ READS_A_WHOLE_TABLE = {
 """Statement -> why it may."""
 
 FILL = """
+alter table gpr disable trigger workload_submitted;
+alter table job disable trigger workload_is_job;
 insert into principal (id, name, created_at)
     select md5('p' || i)::uuid, 'p' || i, now() from generate_series(1, 500) i;
 insert into cluster (name, server, version, sufficient, registered_at, seen_at)
@@ -77,8 +82,36 @@ insert into disk_operation (id, disk_id, action, status, created_at, updated_at)
     select md5('o' || s.id::text)::uuid, disk_id, 'snapshot', 'completed', now(), now() from disk_snapshot s;
 insert into disk_operation (id, disk_id, action, status, created_at, updated_at)
     select gen_random_uuid(), id, 'rename', 'running', now(), now() from disk where phase = 'ready' and sequence % 200 = 0;
+insert into shown_estimate (gpr_id, shown_at, starts_at, earliest, latest, started_at)
+    select g.id, now() - interval '1 hour' * i, now(), now(), now(), case when g.phase <> 'queued' then now() end
+    from gpr g, generate_series(1, 2) i;
+update gpr set promised_at = now(), promised_start = now() where phase = 'queued' and sequence % 3 = 0;
+insert into extension (id, gpr_id, at, seconds) select id, id, now(), 60 from gpr where sequence % 3 = 0;
 insert into idempotency (principal_id, key, operation, request_hash, subject_id, created_at)
     select submitted_by, id::text, 'submit', 'x', id, now() from gpr;
+insert into reservation
+    (id, workspace_id, created_by, name, nodes, gpus_per_node, starts_at, duration_seconds, created_at, ended_at)
+    select md5('r' || i)::uuid, md5('w' || (10 * (1 + i % 500)))::uuid, md5('p' || (1 + i % 500))::uuid, 'r' || i, 1, 1, now(), 600,
+           now(), case when i % 100 > 0 then now() end from generate_series(1, 20000) i;
+insert into occurrence (reservation_id, starts_at, gpr_id, tried_at)
+    select md5('r' || sequence)::uuid, now(), id, now() from gpr where sequence <= 20000;
+update gpr set fixed_start = now() where sequence <= 20000;
+insert into workspace_use (workspace_id, used, at) select id, 1000, now() from workspace;
+update lease set ran = tstzrange(now() - fence * interval '1 minute', now() - (fence - 1) * interval '1 minute')
+    where released_at is not null;
+insert into gpu (cluster, node, ordinal, uuid, product, memory_mib, first_seen_at, seen_at)
+    select cluster, name, o, name || '-' || o, 'H100', 81559, now(), now() from node, generate_series(0, 7) o;
+insert into gpu_fault (gpu_id, at, kind, code, verdict)
+    select 1 + i % 8000, now() - i * interval '1 minute', 'xid', 31, case when i > 20 then 'noted' end
+    from generate_series(1, 100000) i;
+insert into gpu_quarantine (id, cluster, node, ordinal, remedy, reason, fault_id, begun_by, begun_at, lifted_at)
+    select gen_random_uuid(), d.cluster, d.node, d.ordinal, 'reset_gpu', 'Xid 95', f.id, 'b', f.at,
+           case when f.id % 1000 > 0 or f.id > 7000 then now() end
+    from gpu_fault f join gpu d on d.id = f.gpu_id where f.id <= 20000;
+insert into idle_wish (gpr_id, window_seconds, enforced) select id, 1800, true from gpr;
+set constraints all immediate;
+alter table gpr enable trigger workload_submitted;
+alter table job enable trigger workload_is_job;
 analyze;
 """
 

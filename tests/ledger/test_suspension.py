@@ -122,7 +122,7 @@ async def test_an_estimate_that_was_made_meanwhile_does_not_hide_the_reason(ledg
         shown = {one.gpr_id: one.shown for one in await arbitration.queue(connection, now())}
     await suspend(ledger, gpr_id)
     async with ledger.transaction() as connection:
-        await arbitration.write_estimates(connection, {str(gpr_id): shown[str(gpr_id)]})
+        await arbitration.write_estimates(connection, {str(gpr_id): shown[str(gpr_id)]}, now())
     assert (await found(ledger, gpr_id)).estimate.reason_code == SUSPENDED
 
 

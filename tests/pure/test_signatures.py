@@ -10,8 +10,11 @@ from temporalio import activity
 
 from activities.bookkeeping import LedgerBookkeeping
 from activities.devices import NvmlDevices
+from activities.hardware_watch import LedgerHardwareWatching, LedgerRecovering
 from activities.provisioning import ClusterProvisioning
 from activities.reconciling import RealClusterReconciling, RealLedgerReconciling
+from activities.reservations import ClusterUse, LedgerReservations
+from activities.samples import LedgerSamples
 from activities.teardown import ClusterTeardown
 from activities.tenancy import ClusterTenancy
 
@@ -23,6 +26,11 @@ PARTS = [
     NvmlDevices,
     RealClusterReconciling,
     RealLedgerReconciling,
+    LedgerReservations,
+    ClusterUse,
+    LedgerSamples,
+    LedgerHardwareWatching,
+    LedgerRecovering,
 ]
 STEPS = [
     (part, name)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from temporalio.client import WorkflowFailureError
+
 from cli.stack.testing import running_cluster, running_postgres
 from clusters.connection import ClusterConnection
 from clusters.registration import install
 from domain.gpr import Phase
-from domain.identifiers import arbiter_workflow_id, reconcile_schedule_id, workspace_workflow_id
+from domain.identifiers import SAMPLES_SCHEDULE_ID, arbiter_workflow_id, reconcile_schedule_id, workspace_workflow_id
 from domain.workspace import WorkspacePhase
 from ledger import lifecycle as moves
 from ledger import workspaces
@@ -28,7 +30,9 @@ from ledger.migrate import migrate
 from tests.builders import a_gpr, a_principal, a_workspace, now
 from tests.conftest import CLUSTER_NODES
 from tests.replay.box_scenarios import BOX_SCENARIOS
+from tests.replay.hardware_scenarios import HARDWARE_SCENARIOS
 from tests.replay.moments import Lifecycle, ended, settled
+from tests.replay.reservation_scenarios import RESERVATION_SCENARIOS
 from tests.workflows.conftest import time_skipping_environment
 from tests.workflows.disturbances import FOR_EVER, FailingStep
 from tests.workflows.stage import Stage
@@ -36,6 +40,7 @@ from workflows.arbiter import ArbiterWorkflow
 from workflows.gpr import GprWorkflow
 from workflows.job import JobWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
+from workflows.samples import KeepSamplesWorkflow
 from workflows.workspace import WorkspaceWorkflow
 
 if TYPE_CHECKING:
@@ -174,6 +179,19 @@ async def reconcile_cluster_done(stage: Stage) -> Lifecycle:
     return lifecycle
 
 
+async def keep_samples_done(stage: Stage) -> Lifecycle:
+    lifecycle = await stage.start_workflow(KeepSamplesWorkflow.run, "", SAMPLES_SCHEDULE_ID)
+    await lifecycle.result()
+    return lifecycle
+
+
+async def keep_samples_failed(stage: Stage) -> Lifecycle:
+    lifecycle = await stage.start_workflow(KeepSamplesWorkflow.run, "", SAMPLES_SCHEDULE_ID)
+    with suppress(WorkflowFailureError):
+        await lifecycle.result()
+    return lifecycle
+
+
 SCENARIOS: dict[str, tuple[Callable[[Stage], Awaitable[Lifecycle]], FailingStep | None]] = {
     "Gpr.expired": (gpr_expired, None),
     "Gpr.open_in_the_queue": (gpr_open_in_the_queue, None),
@@ -189,12 +207,16 @@ SCENARIOS: dict[str, tuple[Callable[[Stage], Awaitable[Lifecycle]], FailingStep 
     "Job.ended": (job_ended, None),
     "Job.open_in_teardown": (job_open_in_teardown, FailingStep("delete_job", times=FOR_EVER)),
     **BOX_SCENARIOS,
+    **RESERVATION_SCENARIOS,
+    **HARDWARE_SCENARIOS,
     "Workspace.open": (workspace_open, None),
     "Workspace.deleted": (workspace_deleted, None),
     "Workspace.failed": (workspace_failed, FailingStep("apply_tenancy", times=FOR_EVER)),
     "Arbiter.open": (arbiter_open, None),
     "ReconcileLedger.done": (reconcile_ledger_done, None),
     "ReconcileCluster.done": (reconcile_cluster_done, None),
+    "KeepSamples.done": (keep_samples_done, None),
+    "KeepSamples.failed": (keep_samples_failed, FailingStep("roll_up_samples", times=FOR_EVER)),
 }
 
 

@@ -36,6 +36,8 @@ CAUSES: Final = {
     "completed": ({True, False}, False),
     "job_failed": ({True, False}, False),
     "suspended": ({True, False}, True),
+    "unused": ({True}, False),
+    "idle": ({True}, False),
 }
 WITHDRAWN: Final = {("provisioning_failed", "cancelled"), ("suspended", "cancelled")}
 """The causes that may be replaced while a lease is torn down, and by which."""
@@ -45,6 +47,7 @@ RESTS: Final = {
     ("early_release", True): {"released"},
     ("cancelled", False): {"cancelled"},
     ("cancelled", True): {"released"},
+    ("idle", True): {"released"},
     ("suspended", True): {"queued"},
     ("suspended", False): {"queued"},
     ("workspace_deleted", True): {"released"},
@@ -156,6 +159,17 @@ def an_exclusive_workspace_has_one_lease(chronicle: Chronicle, _: Outages) -> It
                 yield f"workspace {workspace[:8]} got {later} while it held {earlier}"
 
 
+def a_disk_has_one_lease(chronicle: Chronicle, _: Outages) -> Iterator[str]:
+    holding: dict[str, list[Lease]] = defaultdict(list)
+    for lease in chronicle.leases.values():
+        if lease.disk:
+            holding[lease.disk].append(lease)
+    for disk, leases in holding.items():
+        for earlier, later in pairwise(leases):
+            if not earlier.numbers.get("rested", later.numbers["granted"]) < later.numbers["granted"]:
+                yield f"disk {disk[:8]} went to {later} while {earlier} held it"
+
+
 def grants_are_what_was_asked(chronicle: Chronicle, _: Outages) -> Iterator[str]:
     for lease in chronicle.leases.values():
         wanted = [lease.wish["gpus_per_node"]] * lease.wish["nodes"]
@@ -232,6 +246,7 @@ BOOK_RULES: Final = (
     holders_follow_one_another_in_time,
     fences_grow,
     an_exclusive_workspace_has_one_lease,
+    a_disk_has_one_lease,
     grants_are_what_was_asked,
     no_lease_in_a_workspace_that_goes,
     a_lease_lasts_as_long_as_asked,

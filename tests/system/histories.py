@@ -2,8 +2,8 @@
 
 Two workspaces share a node of eight GPUs. `red` holds four, which expire, then two, which are released early, while its third
 wish is cancelled in the queue; a pod of its first lease runs and is told to go. `blue` is provisioned on its second try, and
-its other wish is withdrawn while the failure of its provisioning is cleared away; and it has a job, which is suspended,
-resumed, and then ends by itself.
+its other wish is withdrawn while the failure of its provisioning is cleared away; and it has a job with a disk, which is
+suspended, resumed, and then ends by itself.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ TENANTS: Final = {RED: f"red-{'a' * 10}", BLUE: f"blue-{'b' * 10}"}
 NAMESPACES: Final = {RED: "red", BLUE: "blue"}
 USER: Final = "ann"
 R1, R2, R3, B1, B2, JOB = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 7))
+DISK: Final = "00000000-0000-0000-0000-dddddddddddd"
 JOB_LIVES: Final = ((6, 10), (7, 16))
 """The job's leases, and when each was granted."""
 
@@ -149,7 +150,7 @@ def _tokens(name: str, seconds: float, count: int | None) -> Write:
 
 
 def _run_job(history: History, fence: int, seconds: float) -> None:
-    _tell(history, seconds, "granted", JOB, BLUE, fence=fence, cluster=CLUSTER, gpus=[[NODE, 7]])
+    _tell(history, seconds, "granted", JOB, BLUE, fence=fence, cluster=CLUSTER, gpus=[[NODE, 7]], disk=DISK)
     history.writes.append(job_tokens(fence, seconds + 0.2, 1))
     made = _write(seconds + 0.4, "create", "pods", body=job_pod(fence), name="", namespace="blue")
     history.writes.append(made)

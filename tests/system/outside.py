@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.api.sts_server import ACCOUNT, ROLE, StsServer, running_sts
 
@@ -30,12 +30,14 @@ def outside() -> Iterator[None]:
             "BERTH_AWS_ROLES": ROLE,
             "BERTH_GITHUB_URL": github,
         }
+        before = {name: os.environ[name] for name in said if name in os.environ}  # another installation may be up
         os.environ |= said
         try:
             yield
         finally:
-            for name in said:
+            for name in said.keys() - before.keys():
                 del os.environ[name]
+            os.environ |= before
 
 
 def credentials(name: str) -> dict[str, str]:
@@ -50,8 +52,16 @@ def credentials(name: str) -> dict[str, str]:
 
 def public_key(name: str) -> str:
     """The one key that GitHub has of a person."""
-    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
-    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return _key(name).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def private_key(name: str) -> str:
+    """What that person has of it at home, as ssh reads it."""
+    return _key(name).private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+def _key(name: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
 
 class _GitHub(BaseHTTPRequestHandler):

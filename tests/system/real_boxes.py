@@ -64,8 +64,32 @@ class Person:
         return [*shlex.split(command), "-F", "none", "-i", self.key, *flags, *more]
 
 
+class Enterable:
+    """A box that people come into by a command that they are answered."""
+
+    __slots__ = ()
+
+    @property
+    def ssh_command(self) -> str:
+        """As people are answered."""
+        raise NotImplementedError
+
+    def lets_in(self, person: Person, seconds: float = TOLD_SECONDS_MAX) -> bool:
+        return eventually(lambda: self.tries(person).returncode == 0, seconds)
+
+    def tries(self, person: Person, command: str = "true", *, ssh: str = "") -> subprocess.CompletedProcess[str]:
+        argv = person.ssh(ssh or self.ssh_command, "--", command)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
+    def run(self, person: Person, command: str) -> str:
+        """What a command in it prints."""
+        answer = self.tries(person, command)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout.strip()
+
+
 @dataclass(slots=True)
-class RealBox:
+class RealBox(Enterable):
     """One box; what it is told is told whole each time, with a version that grows."""
 
     job: MadeJob
@@ -93,21 +117,7 @@ class RealBox:
 
     @property
     def ssh_command(self) -> str:
-        """As people are answered."""
         return f"ssh -p {self.entrance.node_ports['ssh']} {LOGIN}@{self.entrance.node_address}"
-
-    def lets_in(self, person: Person, seconds: float = TOLD_SECONDS_MAX) -> bool:
-        return eventually(lambda: self.tries(person).returncode == 0, seconds)
-
-    def tries(self, person: Person, command: str = "true", *, ssh: str = "") -> subprocess.CompletedProcess[str]:
-        argv = person.ssh(ssh or self.ssh_command, "--", command)
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-
-    def run(self, person: Person, command: str) -> str:
-        """What a command in it prints."""
-        answer = self.tries(person, command)
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout.strip()
 
     def jupyter(self, path: str, token: str = "") -> tuple[int, Json]:
         """Its status and answer; 0 where nobody listens."""
@@ -153,7 +163,7 @@ def mounts_of(node: RealNode, pod_uid: str) -> list[str]:
 class Terminal:
     """Somebody's terminal with a shell in a box."""
 
-    def __init__(self, box: RealBox, person: Person) -> None:
+    def __init__(self, box: Enterable, person: Person) -> None:
         self._master, slave = pty.openpty()
         argv = person.ssh(box.ssh_command, "-tt")
         self._ssh = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
@@ -180,7 +190,7 @@ class Terminal:
 
 
 @contextmanager
-def a_terminal(box: RealBox, person: Person) -> Iterator[Terminal]:
+def a_terminal(box: Enterable, person: Person) -> Iterator[Terminal]:
     """One in which the shell has answered."""
     opened = Terminal(box, person)
     try:

@@ -97,6 +97,8 @@ class Lease:
     rested_at: datetime | None = None
     rest: str = ""
     stuck: list[str] = field(default_factory=list)
+    disk: str = ""
+    """The disk that it holds, if any."""
 
     @property
     def nodes(self) -> dict[str, int]:
@@ -186,6 +188,7 @@ def _granted(chronicle: Chronicle, story: Story, event: Json) -> None:
         story.wish,
         _instant(event["at"]),
         {"granted": event["id"]},
+        disk=detail.get("disk", ""),
     )
 
 

@@ -15,10 +15,12 @@ from uuid import uuid4
 import pytest
 
 from tests.api.sts_server import ROLE
+from tests.system.book_rules import Outages, a_disk_has_one_lease
 from tests.system.egs import Refusal
 from tests.system.freedom import CLAIMS, DISK_LABEL, SNAPSHOTS, left_in_ledger, left_of_disks, left_of_jobs, until
 from tests.system.gpudev import GpuDev, logged_in
 from tests.system.outside import credentials, public_key
+from tests.system.stories import HISTORY, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +32,6 @@ pytestmark = pytest.mark.timeout(180)
 
 Json = dict[str, Any]
 
-HELD_TWICE = (
-    "select disk_id from lease where disk_id is not null and released_at is null group by disk_id having count(*) > 1"
-)
 QUICK_START = Path(__file__).parent / "quick_start.sh"
 
 
@@ -171,7 +170,9 @@ def test_many_boxes_for_one_disk_have_it_one_after_the_other(ada: GpuDev, instal
         (has,) = until(lambda: [one for one in boxes if ada.job(one)["status"] == "active"], "one that has it", 90)
         ada.cancel(has)
         ada.comes_to(has, "cancelled")
-    assert installation.tables.rows(HELD_TWICE) == []
+    chronicle = told(installation.tables.rows(HISTORY.format(after=0)))
+    assert sum(lease.gpr_id in boxes and lease.disk != "" for lease in chronicle.leases.values()) == len(boxes)
+    assert list(a_disk_has_one_lease(chronicle, Outages())) == []
 
 
 def test_in_the_end_nothing_is_held(ada: GpuDev, installation: Installation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,13 +20,17 @@ from clusters.boxes import list_files
 from clusters.connection import ClusterConnection
 from clusters.disks import make_volume
 from clusters.registration import install
-from domain.box import HOME
+from domain.box import GRACE_SECONDS, HOME
 from domain.disk import VolumeOrder, volume_name
 from domain.job import EnvironmentVariable, JobKind, JobState
 from domain.workspace import Tenancy
 from tests.activities.clusters.job_kit import make_job
 from tests.builders_clusters import a_tenancy, eventually, make_tenancy
 from tests.builders_jobs import a_job
+from tests.system.answered_boxes import AnsweredBox, end_in, known_to_github, page_at, pods_of
+from tests.system.freedom import left_in_ledger, left_on_nodes, until
+from tests.system.gpudev import GpuDev, logged_in
+from tests.system.installation import Installation, running_installation
 from tests.system.real_boxes import SECONDS_MAX, TOLD_SECONDS_MAX, Person, RealBox, a_terminal, mounts_of, settled
 from tests.system.stand_ins import folders_for_claims, leading_node_ports
 
@@ -259,3 +264,69 @@ def test_an_image_that_gets_no_sshd_is_the_reason_in_words(new_box: NewBox) -> N
 def test_an_image_that_keeps_its_entrypoint_runs_what_it_runs(new_box: NewBox) -> None:
     box = new_box(image=BUSYBOX, keeps_entrypoint=True, command=("sh", "-c", "trap exit TERM; sleep 600 & wait"))
     assert box.comes_up()
+
+
+# --- the whole of it --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(
+    real_cluster: ClusterConnection, node: RealNode, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    """API, workers, Temporal and PostgreSQL on the cluster of the real node."""
+    monkeypatch.setenv("BERTH_BOX_IMAGE", BOX)
+    monkeypatch.setenv("BERTH_STORAGE_CLASS", storage)
+    with running_installation({real_cluster.name: node.cluster.kubeconfig_path}) as running:
+        yield running
+
+
+@pytest.fixture
+def user(whole: Installation) -> Iterator[GpuDev]:
+    logged = logged_in(whole.url, "ada")
+    yield logged
+    logged.close()
+
+
+@pytest.mark.timeout(600)
+def test_a_box_of_the_api_is_entered_as_it_answers_warns_ends_in_time_and_leaves_the_next_one_its_disk(
+    whole: Installation, user: GpuDev, node: RealNode, tmp_path: Path
+) -> None:
+    """The disk's files wait in its volume, a folder of this machine: no driver here could copy them."""
+    ada = known_to_github("ada", tmp_path)
+    wish = {"disk_name": "thesis", "env_vars": {"GPU_TYPE": "a100", "GITHUB_USER": "ada"}}
+    first = AnsweredBox.comes_up(whole, user, **wish)
+    assert first.lets_in(ada, SECONDS_MAX)
+    has_a_gpu_of_its_node(whole, first, ada)
+    shows_jupyter_to_whoever_has_the_address(first)
+    first.run(ada, "echo chapter > thesis.txt")
+    with a_terminal(first, ada) as terminal:
+        end_in(whole, first, timedelta(minutes=5, seconds=GRACE_SECONDS + 3))
+        assert terminal.shows("*** Berth: the lease ends in 5 minutes, at ", SECONDS_MAX)
+    end_in(whole, first, timedelta(seconds=2))
+    assert user.comes_to(first.id, "expired", SECONDS_MAX)["ssh_command"] is None
+    assert first.is_gone(whole, node)
+    until(lambda: not user.disk("thesis")["in_use"], "a free disk", SECONDS_MAX)
+    assert "thesis.txt" in user.ask("GET", "/disks/thesis/content")["content"]
+    second = AnsweredBox.comes_up(whole, user, **wish)
+    assert second.lets_in(ada, SECONDS_MAX)  # with the host's key that was accepted the first time
+    assert second.run(ada, "cat thesis.txt") == "chapter"
+    user.cancel(second.id)
+    assert second.is_gone(whole, node)
+    until(lambda: not left_in_ledger(whole), "the ledger", SECONDS_MAX)
+    assert left_on_nodes(whole) == []
+
+
+def has_a_gpu_of_its_node(installation: Installation, box: AnsweredBox, person: Person) -> None:
+    """Asked for by the pod, given by the node's device plugin, and named in the person's session."""
+    (pod,) = pods_of(installation, box.id)
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert box.run(person, "echo $NVIDIA_VISIBLE_DEVICES").startswith("GPU-")
+
+
+def shows_jupyter_to_whoever_has_the_address(box: AnsweredBox) -> None:
+    url = box.jupyter_comes_up()
+    assert page_at(url) == "/lab"
+    assert page_at(url.replace("token=", "token=not-")) == "/login"
+    box.user.ask("POST", f"/jobs/{box.id}/jupyter/disable")
+    assert box.answer["jupyter_url"] is None
+    assert eventually(lambda: page_at(url) == "", TOLD_SECONDS_MAX)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from activities.jobs import ClusterJobs
 from arbitration.arbiter_pass import grant
@@ -112,7 +113,8 @@ class Stage:
         await self.courier.drain()
         for handle in [*self._started, *await self._started_by_messages()]:
             if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
-                await handle.terminate("the test is over")
+                with suppress(RPCError):  # it has ended by itself since
+                    await handle.terminate("the test is over")
         await self._stack.aclose()
         for tenancy in self._tenancies:
             delete_tenancy(self.cluster, tenancy.tenant, tenancy.namespaces)

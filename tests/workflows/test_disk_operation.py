@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from clusters.connection import ClusterConnection
 from clusters.disks import snapshot_state, volume_left
+from clusters.failures import refusal
 from domain.disk import RETENTION, DiskAction, DiskPhase, OperationStatus, SnapshotPhase
 from domain.failures import Gone
 from domain.identifiers import reconcile_schedule_id
@@ -43,7 +45,7 @@ from workflows.reconcile import ReconcileLedgerWorkflow
 if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
-    from clusters.connection import ClusterConnection
+    from cli.stack.cluster import Cluster
     from ledger.connection import Ledger
     from workflows.signatures import Repairs
 
@@ -115,6 +117,34 @@ async def test_the_volume_goes_when_its_copy_is_ready_and_the_data_is_in_the_cop
     taken = await stage.done(disk_id, DiskAction.SNAPSHOT)
     assert (taken.status, taken.error) == (OperationStatus.COMPLETED, "")
     await assert_only_in_copy(stage, disk_id)
+
+
+class JustStarted(ClusterConnection):
+    """A cluster whose API server does not know yet what snapshots are, and soon will."""
+
+    refusals = 3
+    words = b'{"kind": "Status", "reason": "ServiceUnavailable", "message": "no resource mapper for kind", "code": 503}'
+
+    def create(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        if path.endswith("/volumesnapshots") and self.refusals:
+            self.refusals -= 1
+            raise refusal(self.name, f"POST {path}", 503, self.words)
+        return super().create(path, body, **query)
+
+
+@pytest.mark.usefixtures("cluster")
+async def test_a_copy_that_an_api_server_does_not_take_while_it_starts_is_asked_for_until_it_does(
+    skipping: WorkflowEnvironment, ledger: Ledger, kube_cluster: Cluster
+) -> None:
+    starting = JustStarted.from_kubeconfig(kube_cluster.name, kube_cluster.kubeconfig_path)
+    async with Stage(skipping, ledger, starting) as stage:
+        disk_id = await stage.a_used_disk(await stage.a_workspace())
+        taken = await stage.done(disk_id, DiskAction.SNAPSHOT)
+        assert (taken.status, taken.error, taken.result) == (OperationStatus.COMPLETED, "", {})
+        await assert_only_in_copy(stage, disk_id)
+    starting.close()
+    assert isinstance(starting, JustStarted)
+    assert starting.refusals == 0
 
 
 async def test_a_copy_that_fails_costs_nothing_but_the_copy(stage: Stage) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from clusters.tenancy import namespaces_left
+from activities.reconciling import RealClusterReconciling
+from clusters.tenancy import apply_tenancy, namespaces_left
 from domain.failures import AlreadyExists
 from domain.identifiers import workspace_workflow_id
+from domain.identity import Principal
 from domain.workspace import WorkspacePhase
-from ledger import workspaces
+from ledger import personal, workspaces
 from tests.builders import a_principal, a_workspace, now
 from tests.workflows.disturbances import FOR_EVER, FailingStep
 from tests.workflows.stage import Stage
@@ -112,6 +114,103 @@ async def test_deletion_goes_on_until_it_succeeds(staged: Callable[..., Stage], 
         await delete(stage, workspace_id, lifecycle)
         assert await lifecycle.result() == WorkspacePhase.DELETED
     assert failing.failed == 25
+
+
+# --- clusters that are registered later -------------------------------------------------------------------------------
+
+
+async def test_ones_own_joins_a_cluster_that_comes_later_once_and_goes_from_there_too(
+    staged: Callable[..., Stage], second_cluster: ClusterConnection
+) -> None:
+    async with staged() as stage:
+        own, lifecycle = await ones_own(stage)
+        await wanted_on(stage, own, second_cluster.name)
+        assert (await found(stage, own.id)).request.clusters == ("worker-1",)
+        said = [await joins(stage, second_cluster) for _ in range(2)]
+        assert said == [[f"workspace {own.request.name} is here, too"], []]
+        assert (await found(stage, own.id)).request.clusters == BOTH
+        assert await left(stage, own.id) == [1, 1]
+        await delete(stage, own.id, lifecycle)
+        assert await lifecycle.result() == WorkspacePhase.DELETED
+        assert await left(stage, own.id) == [0, 0]
+
+
+@pytest.mark.parametrize("made_before", [True, False])
+async def test_ones_own_that_goes_while_it_joins_leaves_nothing_on_that_cluster(
+    staged: Callable[..., Stage], second_cluster: ClusterConnection, made_before: bool
+) -> None:
+    async with staged() as stage:
+        own, lifecycle = await ones_own(stage)
+        await wanted_on(stage, own, second_cluster.name)
+        if made_before:  # and whoever made it died before it could be written down
+            async with stage.ledger.reading() as connection:
+                tenancy = await workspaces.tenancy(connection, own.id, second_cluster.name)
+            await asyncio.to_thread(apply_tenancy, second_cluster, tenancy)
+        await delete(stage, own.id, lifecycle)
+        assert await lifecycle.result() == WorkspacePhase.DELETED
+        while await still_joining(stage, own.id):
+            assert await joins(stage, second_cluster) == []
+        assert await left(stage, own.id) == [0, 0]
+
+
+async def test_ones_own_that_began_to_go_while_its_namespace_was_made_has_not_joined(
+    staged: Callable[..., Stage], second_cluster: ClusterConnection
+) -> None:
+    async with staged() as stage:
+        own, lifecycle = await ones_own(stage)
+        await wanted_on(stage, own, second_cluster.name)
+        await delete(stage, own.id, lifecycle)
+        async with stage.ledger.transaction() as connection:
+            assert await personal.joined(connection, own.id, second_cluster.name, now()) is None
+        assert (await found(stage, own.id)).request.clusters == ("worker-1",)
+        await lifecycle.result()
+
+
+async def test_where_somebody_else_has_its_namespace_it_does_not_join_and_does_not_try_again(
+    staged: Callable[..., Stage], second_cluster: ClusterConnection
+) -> None:
+    async with staged() as stage:
+        own, lifecycle = await ones_own(stage)
+        namespace = own.request.namespaces[0]
+        second_cluster.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        await wanted_on(stage, own, second_cluster.name)
+        (said,) = await joins(stage, second_cluster)
+        assert said.startswith(f"workspace {own.request.name} cannot be here: namespace {namespace}")
+        await wanted_on(stage, own, second_cluster.name)
+        assert await joins(stage, second_cluster) == []
+        await delete(stage, own.id, lifecycle)
+        assert await lifecycle.result() == WorkspacePhase.DELETED
+        assert second_cluster.find(f"/api/v1/namespaces/{namespace}") is not None
+
+
+async def ones_own(stage: Stage) -> tuple[Workspace, WorkflowHandle[WorkspaceWorkflow, str]]:
+    """Somebody's own workspace, ready on the first cluster."""
+    owner = Principal(await a_principal(stage.ledger), f"ada-{uuid4().hex[:8]}", administrator=False)
+    async with stage.ledger.transaction() as connection:
+        own, _ = await personal.make(connection, owner, ("worker-1",), now())
+    lifecycle = await stage.start_workflow(WorkspaceWorkflow.run, str(own.id), workspace_workflow_id(own.id))
+    await until(stage, own.id, WorkspacePhase.READY)
+    return await found(stage, own.id), lifecycle
+
+
+async def wanted_on(stage: Stage, own: Workspace, cluster: str) -> None:
+    async with stage.ledger.transaction() as connection:
+        await personal.join(connection, own, [cluster])
+
+
+async def joins(stage: Stage, cluster: ClusterConnection) -> list[str]:
+    """What one round of the cluster's reconciler says of it."""
+    reconciling = RealClusterReconciling(cluster, stage.ledger, stage.courier)
+    return await reconciling._let_workspaces_join(now())
+
+
+async def still_joining(stage: Stage, workspace_id: UUID) -> bool:
+    query = "select exists (select 1 from workspace_namespace where workspace_id = $1 and joining)"
+    async with stage.ledger.reading() as connection:
+        return bool(await connection.fetchval(query, workspace_id))
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 async def begun(stage: Stage, name: str = "") -> tuple[UUID, WorkflowHandle[WorkspaceWorkflow, str]]:

@@ -85,7 +85,7 @@ def workspace_request_of(body: schemas.CreateWorkspace) -> WorkspaceRequest:
 
 def submission_of(body: schemas.GprWish, *, name: str) -> Submission:
     """The Gpr that is asked for. What cannot take effect yet is checked, kept and echoed."""
-    chosen_by_us = body.enableAutoGpuSelection
+    chosen_by_us, idle = body.enableAutoGpuSelection, _idle_duration(body)
     request = GprRequest(
         name=name,
         nodes=body.numberOfGPUNodes,
@@ -97,9 +97,11 @@ def submission_of(body: schemas.GprWish, *, name: str) -> Submission:
         memory_gib=math.ceil(body.memoryPerGPU),
         clusters=tuple(dict.fromkeys([*([body.clusterName] if body.clusterName else []), *body.preferredClusters])),
         requeue_on_failure=body.requeueOnFailure,
+        idle_seconds=parse_duration(idle) if idle else None,
+        ends_when_idle=body.enforceIdleTimeOut,
     )
     options: dict[str, object] = {name: getattr(body, name) for name in _ECHOED}
-    options |= {"idleTimeOutDuration": _idle_duration(body), "clusterName": body.clusterName or ""}
+    options |= {"idleTimeOutDuration": idle, "clusterName": body.clusterName or ""}
     return Submission(body.sliceName, request, options, any_cluster=body.enableAutoClusterSelection)
 
 

@@ -40,6 +40,8 @@ def _kind(name: str, row: _Row) -> GpuKind:
 
 KINDS: Final[Mapping[str, GpuKind]] = MappingProxyType({name: _kind(name, row) for name, row in _TABLE.items()})
 DEFAULT: Final = KINDS["a100"]
+ARCHITECTURES: Final[Mapping[str, str]] = MappingProxyType({"cpu-x86": "amd64", "cpu-arm": "arm64"})
+"""Of the nodes of those types that say it by their name, as nodes say it."""
 COUNTS: Final = (1, 2, 4, 8, 16)
 """GPUs in all; more than one node has means several nodes."""
 

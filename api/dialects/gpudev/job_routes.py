@@ -62,7 +62,7 @@ async def cancel_job(call: CurrentCall, job_id: PathWord) -> Response:
     openapi_extra=body_of(schemas.Extension),
 )
 async def extend_job(
-    call: CurrentCall, job_id: PathWord, body: Annotated[schemas.Extension, payload(schemas.Extension)]
+    call: CreatingCall, job_id: PathWord, body: Annotated[schemas.Extension, payload(schemas.Extension)]
 ) -> Response:
     """Let a box last longer: by 48 hours at most, all extensions together. Its `expires_at` has moved when answered."""
     told = await boxes.extend(call, gpudev.id_of(job_id), body.extension_hours)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
 from api.dialects.gpudev import schemas
-from api.dialects.gpudev.gpu_types import DEFAULT, KINDS, count_of, kind_of
+from api.dialects.gpudev.gpu_types import ARCHITECTURES, DEFAULT, KINDS, count_of, kind_of
 from api.operations.boxes import BoxQuery, BoxSubmission
 from domain.box import LOGIN, Box, BoxStatus
 from domain.failures import InvalidRequest, NotFound
@@ -89,6 +89,7 @@ def submission_of(order: BoxOrder, choice: Choice) -> BoxSubmission:
         command=_line(wish.command or "", keeps_entrypoint=keeps_entrypoint),
         environment=order.environment,
         keeps_entrypoint=keeps_entrypoint,
+        architecture=ARCHITECTURES.get(order.kind.name, ""),
         github_user=words.get("GITHUB_USER", "").strip(),
         jupyter_wanted=order.says_yes("JUPYTER_ENABLED"),
         disk_name=wish.disk_name or "",

@@ -45,7 +45,7 @@ GithubName = Annotated[
     Field(
         strict=True,
         json_schema_extra={
-            "pattern": r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$",
+            "pattern": github.NAME_PATTERN,
             "minLength": 1,
             "maxLength": github.NAME_LENGTH_MAX,
         },

@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field
 
 from api.auth.current_caller import CurrentCaller
 from api.calls import CreatingCall, CurrentCall
 from api.dialect import Dialect
-from api.dialects.native import schemas
+from api.dialects.native import hardware_routes, plan_routes, reservation_routes, schemas
 from api.dialects.native import translation as native
+from api.dialects.native.route_parts import CHANGE, LIST, LOOK, PREFIX, SEQUENCE_MAX, After, Limit, fails, native_router
 from api.operations import access, gprs, inventory, pools, prices, quotas, workspaces
 from api.payloads import body_of, payload
 from domain.gpr import Phase
 
-PREFIX: Final = "/berth/v1"
-PAGE_MAX: Final = 500
-SEQUENCE_MAX: Final = 2**62
+router = native_router()
 
-router = APIRouter(prefix=PREFIX, generate_unique_id_function=lambda route: f"native_{route.name}")
-
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-After = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="`next` of the page before.")]
 PhaseWords = Annotated[str, Field(pattern=f"^({'|'.join(Phase)})(,({'|'.join(Phase)}))*$")]
 PathName = Annotated[str, Path(max_length=63, pattern=r"^[^\x00]*$")]
 ClusterName = Annotated[str | None, Query(max_length=253, pattern=r"^[^\x00]*$")]
-
-
-def _fails(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer besides its success; every route needs a login and the ledger."""
-    always = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-    return {
-        int(status): {"model": schemas.FailureAnswer, "description": status.phrase} for status in (*always, *statuses)
-    }
-
-
-_LOOK = _fails(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND)
-_LIST = _fails(HTTPStatus.UNPROCESSABLE_ENTITY)
-_CHANGE = _fails(
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
 
 
 # --- Gprs -------------------------------------------------------------------------------------------------------------
@@ -58,7 +34,7 @@ _CHANGE = _fails(
     tags=["Gprs"],
     status_code=HTTPStatus.CREATED,
     response_model=schemas.GprView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.GprSubmission),
 )
 async def submit_gpr(
@@ -69,7 +45,7 @@ async def submit_gpr(
     return native.answer(native.gpr_view(await gprs.find(call, str(gpr_id))), HTTPStatus.CREATED)
 
 
-@router.get("/gprs", tags=["Gprs"], response_model=schemas.GprPage, responses=_LOOK)
+@router.get("/gprs", tags=["Gprs"], response_model=schemas.GprPage, responses=LOOK)
 async def list_gprs(
     call: CurrentCall,
     workspace: Annotated[str | None, Query(max_length=253)] = None,
@@ -82,7 +58,7 @@ async def list_gprs(
     return native.answer(native.gpr_page(await gprs.listing(call, query), limit))
 
 
-@router.get("/gprs/{gpr}", tags=["Gprs"], response_model=schemas.GprView, responses=_LOOK)
+@router.get("/gprs/{gpr}", tags=["Gprs"], response_model=schemas.GprView, responses=LOOK)
 async def get_gpr(call: CurrentCall, gpr: str) -> Response:
     """One Gpr, by its id or the id that EGS clients see."""
     return native.answer(native.gpr_view(await gprs.find(call, gpr)))
@@ -92,7 +68,7 @@ async def get_gpr(call: CurrentCall, gpr: str) -> Response:
     "/gprs/{gpr}",
     tags=["Gprs"],
     response_model=schemas.GprView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.GprChange, required=False),
 )
 async def change_gpr(
@@ -102,31 +78,31 @@ async def change_gpr(
     return native.answer(native.gpr_view(await gprs.change(call, gpr, native.change_of(body))))
 
 
-@router.post("/gprs/{gpr}/release", tags=["Gprs"], response_model=schemas.GprView, responses=_CHANGE)
+@router.post("/gprs/{gpr}/release", tags=["Gprs"], response_model=schemas.GprView, responses=CHANGE)
 async def release_gpr(call: CurrentCall, gpr: str) -> Response:
     """End a Gpr: a queued one is cancelled, an active one torn down. Repeating it changes nothing."""
     return native.answer(native.gpr_view(await gprs.release(call, gpr)))
 
 
-@router.post("/jobs/{gpr}/suspend", tags=["Gprs"], response_model=schemas.GprView, responses=_CHANGE)
+@router.post("/jobs/{gpr}/suspend", tags=["Gprs"], response_model=schemas.GprView, responses=CHANGE)
 async def suspend_job(call: CurrentCall, gpr: str) -> Response:
     """Let a job, or any Gpr, wait without GPUs until it is resumed. Its duration begins anew then. May be repeated."""
     return native.answer(native.gpr_view(await gprs.suspend(call, gpr)))
 
 
-@router.post("/jobs/{gpr}/resume", tags=["Gprs"], response_model=schemas.GprView, responses=_CHANGE)
+@router.post("/jobs/{gpr}/resume", tags=["Gprs"], response_model=schemas.GprView, responses=CHANGE)
 async def resume_job(call: CurrentCall, gpr: str) -> Response:
     """Let what is suspended wait for GPUs again, at its old place in the queue. May be repeated."""
     return native.answer(native.gpr_view(await gprs.resume(call, gpr)))
 
 
-@router.get("/gprs/{gpr}/events", tags=["Gprs"], response_model=schemas.EventPage, responses=_LOOK)
+@router.get("/gprs/{gpr}/events", tags=["Gprs"], response_model=schemas.EventPage, responses=LOOK)
 async def list_gpr_events(call: CurrentCall, gpr: str, limit: Limit = 100, after: After = None) -> Response:
     """What was decided about a Gpr, oldest first."""
     return native.answer(native.event_page(await gprs.events(call, gpr, limit=limit, after=after or 0)))
 
 
-@router.get("/gprs/{gpr}/notices", tags=["Gprs"], response_model=schemas.NoticeList, responses=_LOOK)
+@router.get("/gprs/{gpr}/notices", tags=["Gprs"], response_model=schemas.NoticeList, responses=LOOK)
 async def list_gpr_notices(call: CurrentCall, gpr: str) -> Response:
     """What the people of a Gpr are told before it happens."""
     return native.answer(native.notice_list(await gprs.notices(call, gpr)))
@@ -140,7 +116,7 @@ async def list_gpr_notices(call: CurrentCall, gpr: str) -> Response:
     tags=["Workspaces"],
     status_code=HTTPStatus.CREATED,
     response_model=schemas.WorkspaceView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.WorkspaceSubmission),
 )
 async def create_workspace(
@@ -151,13 +127,13 @@ async def create_workspace(
     return native.answer(native.workspace_view(workspace), HTTPStatus.CREATED)
 
 
-@router.get("/workspaces", tags=["Workspaces"], response_model=schemas.WorkspacePage, responses=_LIST)
+@router.get("/workspaces", tags=["Workspaces"], response_model=schemas.WorkspacePage, responses=LIST)
 async def list_workspaces(call: CurrentCall, limit: Limit = 100, after: After = None) -> Response:
     """Workspaces that the caller may see, oldest first."""
     return native.answer(native.workspace_page(await workspaces.listing(call, limit=limit, after=after or 0), limit))
 
 
-@router.get("/workspaces/{workspace}", tags=["Workspaces"], response_model=schemas.WorkspaceView, responses=_LOOK)
+@router.get("/workspaces/{workspace}", tags=["Workspaces"], response_model=schemas.WorkspaceView, responses=LOOK)
 async def get_workspace(call: CurrentCall, workspace: str) -> Response:
     """One workspace."""
     return native.answer(native.workspace_view(await workspaces.find(call, workspace)))
@@ -168,7 +144,7 @@ async def get_workspace(call: CurrentCall, workspace: str) -> Response:
     tags=["Workspaces"],
     status_code=HTTPStatus.ACCEPTED,
     response_model=schemas.WorkspaceView,
-    responses=_CHANGE,
+    responses=CHANGE,
 )
 async def delete_workspace(call: CurrentCall, workspace: str) -> Response:
     """Begin to delete a workspace. Refused while one of its Gprs holds GPUs; repeating it changes nothing."""
@@ -179,7 +155,7 @@ async def delete_workspace(call: CurrentCall, workspace: str) -> Response:
     "/workspaces/{workspace}/kubeconfig",
     tags=["Workspaces"],
     response_model=schemas.KubeconfigView,
-    responses=_fails(
+    responses=fails(
         HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
@@ -202,13 +178,13 @@ async def get_kubeconfig(
 # --- hardware ---------------------------------------------------------------------------------------------------------
 
 
-@router.get("/nodes", tags=["Hardware"], response_model=schemas.NodeList, responses=_LIST)
+@router.get("/nodes", tags=["Hardware"], response_model=schemas.NodeList, responses=LIST)
 async def list_nodes(call: CurrentCall, cluster: ClusterName = None) -> Response:
     """GPU nodes, with the holders that the caller may know of."""
     return native.answer(native.node_list(await inventory.nodes(call, cluster)))
 
 
-@router.get("/clusters", tags=["Hardware"], response_model=schemas.ClusterList, responses=_fails())
+@router.get("/clusters", tags=["Hardware"], response_model=schemas.ClusterList, responses=fails())
 async def list_clusters(call: CurrentCall) -> Response:
     """Registered clusters, and what they lack."""
     return native.answer(native.cluster_list(await inventory.clusters(call)))
@@ -217,7 +193,7 @@ async def list_clusters(call: CurrentCall) -> Response:
 # --- pools and quotas -------------------------------------------------------------------------------------------------
 
 
-@router.get("/pools", tags=["Pools and quotas"], response_model=schemas.PoolList, responses=_fails())
+@router.get("/pools", tags=["Pools and quotas"], response_model=schemas.PoolList, responses=fails())
 async def list_pools(call: CurrentCall) -> Response:
     """Pools, and the nodes that they set aside."""
     return native.answer(native.pool_list(await pools.listing(call)))
@@ -228,7 +204,7 @@ async def list_pools(call: CurrentCall) -> Response:
     tags=["Pools and quotas"],
     status_code=HTTPStatus.CREATED,
     response_model=schemas.PoolView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.PoolSubmission),
 )
 async def create_pool(
@@ -239,7 +215,7 @@ async def create_pool(
     return native.answer(native.pool_view(pool), HTTPStatus.CREATED)
 
 
-@router.get("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=_LOOK)
+@router.get("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=LOOK)
 async def get_pool(call: CurrentCall, pool: PathName) -> Response:
     """One pool."""
     return native.answer(native.pool_view(await pools.find(call, pool)))
@@ -249,7 +225,7 @@ async def get_pool(call: CurrentCall, pool: PathName) -> Response:
     "/pools/{pool}",
     tags=["Pools and quotas"],
     response_model=schemas.PoolView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.PoolChange, required=False),
 )
 async def change_pool(
@@ -259,19 +235,19 @@ async def change_pool(
     return native.answer(native.pool_view(await pools.change(call, pool, native.pool_change_of(body))))
 
 
-@router.delete("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=_CHANGE)
+@router.delete("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=CHANGE)
 async def delete_pool(call: CurrentCall, pool: PathName) -> Response:
     """Let its nodes serve those who name no pool. Refused while it is used. Administrators only."""
     return native.answer(native.pool_view(await pools.delete(call, pool)))
 
 
-@router.get("/quotas", tags=["Pools and quotas"], response_model=schemas.QuotaList, responses=_fails())
+@router.get("/quotas", tags=["Pools and quotas"], response_model=schemas.QuotaList, responses=fails())
 async def list_quotas(call: CurrentCall) -> Response:
     """Quotas of the namespaces that the caller may see, and what is in use of them."""
     return native.answer(native.quota_list(await quotas.listing(call)))
 
 
-@router.get("/quotas/{namespace}", tags=["Pools and quotas"], response_model=schemas.QuotaView, responses=_LOOK)
+@router.get("/quotas/{namespace}", tags=["Pools and quotas"], response_model=schemas.QuotaView, responses=LOOK)
 async def get_quota(call: CurrentCall, namespace: PathName) -> Response:
     """The quota of one namespace."""
     return native.answer(native.quota_view(await quotas.find(call, namespace)))
@@ -281,7 +257,7 @@ async def get_quota(call: CurrentCall, namespace: PathName) -> Response:
     "/quotas/{namespace}",
     tags=["Pools and quotas"],
     response_model=schemas.QuotaView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.QuotaSetting, required=False),
 )
 async def set_quota(
@@ -291,13 +267,13 @@ async def set_quota(
     return native.answer(native.quota_view(await quotas.set_quota(call, native.new_quota_of(namespace, body))))
 
 
-@router.delete("/quotas/{namespace}", tags=["Pools and quotas"], response_model=schemas.QuotaView, responses=_CHANGE)
+@router.delete("/quotas/{namespace}", tags=["Pools and quotas"], response_model=schemas.QuotaView, responses=CHANGE)
 async def delete_quota(call: CurrentCall, namespace: PathName) -> Response:
     """Let a namespace's quota count no more. Administrators only."""
     return native.answer(native.quota_view(await quotas.delete(call, namespace)))
 
 
-@router.get("/prices", tags=["Hardware"], response_model=schemas.PriceList, responses=_fails())
+@router.get("/prices", tags=["Hardware"], response_model=schemas.PriceList, responses=fails())
 async def list_prices(call: CurrentCall) -> Response:
     """What GPUs cost, and from when on."""
     return native.answer(native.price_list(await prices.listing(call)))
@@ -307,7 +283,7 @@ async def list_prices(call: CurrentCall) -> Response:
     "/prices",
     tags=["Hardware"],
     response_model=schemas.PriceView,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.PriceSetting),
 )
 async def set_price(
@@ -320,7 +296,7 @@ async def set_price(
 # --- access and history -----------------------------------------------------------------------------------------------
 
 
-@router.get("/whoami", tags=["Access"], response_model=schemas.CallerView, responses=_fails())
+@router.get("/whoami", tags=["Access"], response_model=schemas.CallerView, responses=fails())
 async def whoami(caller: CurrentCaller) -> Response:
     """Who the credential stands for."""
     return native.answer(native.caller_view(caller))
@@ -331,7 +307,7 @@ async def whoami(caller: CurrentCaller) -> Response:
     tags=["Access"],
     status_code=HTTPStatus.CREATED,
     response_model=schemas.KeyCreated,
-    responses=_CHANGE,
+    responses=CHANGE,
     openapi_extra=body_of(schemas.KeySubmission),
 )
 async def create_key(
@@ -342,13 +318,13 @@ async def create_key(
     return native.answer(native.key_created(made), HTTPStatus.CREATED)
 
 
-@router.get("/keys", tags=["Access"], response_model=schemas.KeyList, responses=_fails())
+@router.get("/keys", tags=["Access"], response_model=schemas.KeyList, responses=fails())
 async def list_keys(call: CurrentCall) -> Response:
     """One's own keys; an administrator sees everybody's."""
     return native.answer(native.key_list(await access.keys(call)))
 
 
-@router.delete("/keys/{key}", tags=["Access"], response_model=schemas.KeyView, responses=_CHANGE)
+@router.delete("/keys/{key}", tags=["Access"], response_model=schemas.KeyView, responses=CHANGE)
 async def revoke_key(call: CurrentCall, key: UUID) -> Response:
     """Revoke a key; logins with it fail at once, its tokens within two seconds. Repeating it changes nothing."""
     return native.answer(native.key_view(await access.revoke_key(call, key)))
@@ -358,7 +334,7 @@ async def revoke_key(call: CurrentCall, key: UUID) -> Response:
     "/events",
     tags=["History"],
     response_model=schemas.EventPage,
-    responses=_fails(HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=fails(HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 async def list_events(call: CurrentCall, limit: Limit = 100, after: After = None) -> Response:
     """What was decided about anything, oldest first. Administrators only."""
@@ -368,6 +344,9 @@ async def list_events(call: CurrentCall, limit: Limit = 100, after: After = None
 def _phases(words: list[str] | None) -> frozenset[Phase]:
     return frozenset(Phase(word) for part in words or Phase for word in part.split(","))
 
+
+for part in (plan_routes, hardware_routes, reservation_routes):
+    router.routes.extend(part.router.routes)
 
 NATIVE: Final = Dialect(
     name="native",
@@ -384,5 +363,8 @@ NATIVE: Final = Dialect(
         schemas.QuotaSetting,
         schemas.PriceSetting,
         schemas.KeySubmission,
+        *plan_routes.REQUESTS,
+        *hardware_routes.REQUESTS,
+        *reservation_routes.REQUESTS,
     ),
 )

@@ -24,6 +24,7 @@ from api.wording import (
     Namespaces,
     NewName,
     Nodes,
+    PrincipalName,
     Priority,
     Text,
     Word,
@@ -66,6 +67,8 @@ class GprSubmission(Request):
     clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
     pool: Text = Field("", description="Only nodes of this pool; empty: the workspace's, or nodes of none.")
     requeue_on_failure: Flag = Field(True, description="Queue again when provisioning fails, rather than fail.")
+    idle_timeout: Duration | None = Field(None, description="Tell me when nobody has used its GPUs for so long.")
+    release_when_idle: Flag = Field(False, description="And then, after a warning, release it. Needs `idle_timeout`.")
 
 
 class GprChange(Request):
@@ -82,6 +85,18 @@ class EstimateView(Answer):
     position: int
     reason_code: str
     reason: str
+    earliest: datetime | None = Field(None, description="It starts between this instant and `latest`, most likely.")
+    latest: datetime | None = None
+
+
+class PromiseView(Answer):
+    """A start that nobody who comes later can move. Null in `starts_at`: the hardware was lost; see the notices."""
+
+    made_at: datetime
+    starts_at: datetime | None = Field(description="It starts no later than this.")
+    cluster: str
+    nodes: list[str]
+    moves: int = Field(description="How often hardware was lost, and another start had to be promised.")
 
 
 class NodeGpusView(Answer):
@@ -133,6 +148,7 @@ class GprView(Answer):
     delays: int = Field(description="How often its estimate moved to later.")
     suspended_at: datetime | None = Field(description="Since when it waits to be resumed.")
     estimate: EstimateView | None = Field(description="Only while queued.")
+    promise: PromiseView | None = Field(None, description="What was asked to be promised; kept once it has started.")
     lease: LeaseView | None
     version: int = Field(description="Grows with every change.")
 
@@ -389,8 +405,10 @@ class KeySubmission(Request):
     """An API key to be made, for oneself or, by an administrator, for anybody."""
 
     name: NewName
-    principal: NewName | None = Field(
-        None, description="Administrators only: made when it does not exist. Absent: oneself."
+    principal: PrincipalName | None = Field(
+        None,
+        description="Administrators only: made when it does not exist, unless it is a login's, as in jschmidt@aws. "
+        "Absent: oneself.",
     )
     administrator: Flag = Field(False, description="Administrators only: the principal is made an administrator.")
     role: Role = Field(Role.OWNER, description="The key may never more than this.")

@@ -18,7 +18,8 @@ from api.operations.workspaces import Kubeconfig
 from api.problems import Problem
 from domain.credentials import ApiKey
 from domain.durations import format_duration, parse_duration
-from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase
+from domain.failures import InvalidRequest
+from domain.gpr import HOLDING, EndCause, Estimate, Gpr, GprRequest, Phase
 from domain.hardware import Cluster, memory_gib
 from domain.history import Event, Notice
 from domain.identity import Caller
@@ -47,6 +48,8 @@ def failure(problem: Problem) -> Response:
 
 def submission_of(body: schemas.GprSubmission) -> Submission:
     """The Gpr that is asked for."""
+    if body.release_when_idle and body.idle_timeout is None:
+        raise InvalidRequest('"release_when_idle" needs "idle_timeout"')
     request = GprRequest(
         name=body.name,
         nodes=body.nodes,
@@ -58,6 +61,8 @@ def submission_of(body: schemas.GprSubmission) -> Submission:
         memory_gib=body.memory_gib,
         clusters=tuple(dict.fromkeys(body.clusters)),
         requeue_on_failure=body.requeue_on_failure,
+        idle_seconds=None if body.idle_timeout is None else parse_duration(body.idle_timeout),
+        ends_when_idle=body.release_when_idle,
         pool=body.pool,
     )
     return Submission(body.workspace, request)
@@ -144,7 +149,8 @@ def gpr_view(gpr: Gpr) -> schemas.GprView:
         cost=gpr.cost,
         delays=gpr.delays,
         suspended_at=gpr.suspended_at,
-        estimate=_estimate_view(gpr),
+        estimate=estimate_view(gpr.estimate) if gpr.phase is Phase.QUEUED else None,
+        promise=promise_view(gpr),
         lease=_lease_view(gpr),
         version=gpr.version,
     )
@@ -333,15 +339,29 @@ def caller_view(caller: Caller) -> schemas.CallerView:
     )
 
 
-def _estimate_view(gpr: Gpr) -> schemas.EstimateView | None:
-    if gpr.phase is not Phase.QUEUED:
-        return None
-    estimate = gpr.estimate
+def estimate_view(estimate: Estimate) -> schemas.EstimateView:
+    """When, between when and when, and why not now."""
     return schemas.EstimateView(
         starts_at=estimate.starts_at,
         position=estimate.position,
         reason_code=estimate.reason_code,
         reason=estimate.reason,
+        earliest=estimate.earliest if estimate.starts_at else None,
+        latest=estimate.latest if estimate.starts_at else None,
+    )
+
+
+def promise_view(gpr: Gpr) -> schemas.PromiseView | None:
+    """What it was promised."""
+    promise = gpr.promise
+    if promise is None:
+        return None
+    return schemas.PromiseView(
+        made_at=promise.made_at,
+        starts_at=promise.starts_at,
+        cluster=promise.cluster,
+        nodes=list(promise.nodes),
+        moves=promise.moves,
     )
 
 

@@ -69,6 +69,11 @@ def test_pods_of_a_box_on_several_nodes_know_where_the_first_is_and_which_they_a
         assert told["RANK"]["fieldRef"]["fieldPath"] == "metadata.labels['berth.io/box-index']"
 
 
+@pytest.mark.parametrize(("wanted", "said"), [("arm64", {"kubernetes.io/arch": "arm64"}), ("", None)])
+def test_a_box_stands_on_nodes_of_the_architecture_that_it_asks_for(wanted: str, said: object) -> None:
+    assert [pod["spec"].get("nodeSelector") for pod in _pods(_box(architecture=wanted))] == [said]
+
+
 def test_the_ways_in_lead_to_the_first_pod_from_anywhere_and_to_nothing_else() -> None:
     place = _place()
     made = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.plan import Forecast, Grant, plan
 from planner.snapshot import Claim, LeaseView, Snapshot
 from tests.builders_planner import a_claim, a_node, a_snapshot, at
-from tests.pure.planner.worlds import LAW, snapshots
+from tests.pure.planner.worlds import law, snapshots
 
 ON_TIME = st.sampled_from([None, 1, 2, 4, 7, 12])
 
@@ -78,7 +78,7 @@ def _planned(claim: Claim, forecast: Forecast) -> Claim:
     return replace(claim, planned_cluster=forecast.cluster or "", planned_nodes=forecast.nodes)
 
 
-@settings(LAW, max_examples=100)
+@law(100)
 @given(snapshots(ON_TIME), st.lists(st.integers(0, 40), max_size=4))
 def test_every_claim_starts_exactly_when_its_first_forecast_said(snapshot: Snapshot, idle_looks: list[int]) -> None:
     run = Run(snapshot)

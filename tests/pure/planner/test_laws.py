@@ -5,13 +5,13 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.plan import Plan, outcome_of, plan, plan_grants
+from planner.plan import Forecast, Grant, Plan, outcome_of, plan, plan_grants
 from planner.snapshot import Claim, NodeView, Snapshot
 from tests.pure.planner.oracle import Oracle, Start
-from tests.pure.planner.worlds import LAW, claims, snapshots
+from tests.pure.planner.worlds import LAW, WORLDS, claims, law
 
 pytestmark = pytest.mark.usefixtures("small_pages")
 
@@ -38,14 +38,14 @@ def _starts(snapshot: Snapshot, found: Plan) -> dict[str, Start | None]:
     return starts
 
 
-@settings(LAW, max_examples=300)
-@given(snapshots())
+@law(300)
+@given(WORLDS)
 def test_every_start_and_place_is_the_one_that_trying_all_instants_finds(snapshot: Snapshot) -> None:
     assert _starts(snapshot, plan(snapshot)) == Oracle(snapshot).starts()
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_no_gpu_is_granted_twice_or_while_held_blocked_or_unusable(snapshot: Snapshot) -> None:
     held = {gpu for lease in snapshot.leases for gpu in lease.gpus}
     granted = [gpu for grant in plan(snapshot).grants for gpu in grant.gpus]
@@ -59,7 +59,7 @@ def test_no_gpu_is_granted_twice_or_while_held_blocked_or_unusable(snapshot: Sna
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_a_gang_is_whole_on_distinct_nodes_of_one_cluster(snapshot: Snapshot) -> None:
     for grant in plan(snapshot).grants:
         claim = _claims(snapshot)[grant.gpr_id]
@@ -72,7 +72,7 @@ def test_a_gang_is_whole_on_distinct_nodes_of_one_cluster(snapshot: Snapshot) ->
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_no_more_is_granted_of_a_quota_than_it_has_left(snapshot: Snapshot) -> None:
     granted = [_claims(snapshot)[grant.gpr_id].uses for grant in plan(snapshot).grants]
     for limit in snapshot.limits:
@@ -82,7 +82,7 @@ def test_no_more_is_granted_of_a_quota_than_it_has_left(snapshot: Snapshot) -> N
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_a_workspace_never_has_two_exclusive_leases(snapshot: Snapshot) -> None:
     busy = {lease.workspace for lease in snapshot.leases if lease.exclusive}
     for grant in plan(snapshot).grants:
@@ -93,7 +93,7 @@ def test_a_workspace_never_has_two_exclusive_leases(snapshot: Snapshot) -> None:
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_every_claim_is_granted_or_forecast_and_positions_count_up(snapshot: Snapshot) -> None:
     found = plan(snapshot)
     named = [grant.gpr_id for grant in found.grants] + [forecast.gpr_id for forecast in found.forecasts]
@@ -102,7 +102,7 @@ def test_every_claim_is_granted_or_forecast_and_positions_count_up(snapshot: Sna
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_a_forecast_lies_ahead_and_always_has_a_reason(snapshot: Snapshot) -> None:
     for forecast in plan(snapshot).forecasts:
         assert forecast.starts_at is None or forecast.starts_at > snapshot.now
@@ -111,7 +111,7 @@ def test_a_forecast_lies_ahead_and_always_has_a_reason(snapshot: Snapshot) -> No
 
 
 @LAW
-@given(snapshots(), st.randoms(use_true_random=False))
+@given(WORLDS, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_makes_no_difference(snapshot: Snapshot, random: Random) -> None:
     shuffled = replace(
         snapshot,
@@ -123,24 +123,25 @@ def test_the_order_of_the_input_makes_no_difference(snapshot: Snapshot, random: 
 
 
 @LAW
-@given(snapshots().flatmap(lambda snapshot: st.tuples(st.just(snapshot), claims(99, snapshot.nodes))))
+@given(WORLDS.flatmap(lambda snapshot: st.tuples(st.just(snapshot), claims(99, snapshot.nodes))))
 def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapshot, Claim]) -> None:
     snapshot, newcomer = world
-    weakest = replace(newcomer, priority=0)
+    weakest = replace(newcomer, priority=0, submitted_at=None)
     before, after = plan(snapshot), plan(replace(snapshot, queue=(*snapshot.queue, weakest)))
     assert [grant for grant in after.grants if grant.gpr_id != weakest.gpr_id] == list(before.grants)
     assert [forecast for forecast in after.forecasts if forecast.gpr_id != weakest.gpr_id] == list(before.forecasts)
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_grants_alone_are_the_grants_of_the_whole_plan(snapshot: Snapshot) -> None:
     assert plan_grants(snapshot) == plan(snapshot).grants
 
 
 @LAW
-@given(snapshots())
+@given(WORLDS)
 def test_what_is_said_about_one_claim_is_what_the_whole_plan_says(snapshot: Snapshot) -> None:
     whole = plan(snapshot)
-    for outcome in (*whole.grants, *whole.forecasts):
+    outcomes: list[Grant | Forecast] = [*whole.grants, *whole.forecasts]
+    for outcome in outcomes:
         assert outcome_of(snapshot, outcome.gpr_id) == outcome

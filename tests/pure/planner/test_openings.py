@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.plan import Grant, Opening, openings, outcome_of
 from planner.snapshot import Claim, Snapshot
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
-from tests.pure.planner.worlds import LAW, claims, snapshots
+from tests.pure.planner.worlds import WORLDS, claims, law
 
 pytestmark = pytest.mark.usefixtures("small_pages")
 
 
 @st.composite
 def worlds_with_wishes(draw: st.DrawFn) -> tuple[Snapshot, list[Claim]]:
-    snapshot = draw(snapshots())
+    snapshot = draw(WORLDS)
     wishes = [
         replace(draw(claims(100 + number, snapshot.nodes)), gpr_id=f"wish-{number}")
         for number in range(draw(st.integers(1, 5)))
@@ -26,7 +26,7 @@ def worlds_with_wishes(draw: st.DrawFn) -> tuple[Snapshot, list[Claim]]:
     return snapshot, wishes
 
 
-@settings(LAW, max_examples=200)
+@law(200)
 @given(worlds_with_wishes())
 def test_each_wish_is_told_what_it_would_be_told_alone(world: tuple[Snapshot, list[Claim]]) -> None:
     snapshot, wishes = world

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from planner.snapshot import Claim, HeldGpu, LeaseView, Limit, NodeView, Snapshot
+from planner.snapshot import Claim, HeldGpu, LeaseView, Limit, NodeView, Snapshot, Standing
 from tests.builders_planner import NOON, at
 
-LAW = settings(max_examples=75, deadline=None)
+LONG = int(os.environ.get("BERTH_LAWS_EXAMPLES", "0"))
+"""So many worlds for each law, for those who have the time; 0: a few."""
+
+
+def law(examples: int) -> settings:
+    """So many worlds, unless the long form is asked for."""
+    return settings(max_examples=LONG or examples, deadline=None)
+
+
+LAW = law(75)
 CLUSTERS = ("east", "west")
 MODELS = (("T4", "g4dn", 16), ("A100", "p4d", 40), ("A100", "p4de", 79))
 POOLS_OF_A_NODE = st.sampled_from([frozenset[str](), frozenset[str](), frozenset[str](), frozenset({"gold", "old"})])
@@ -83,7 +94,7 @@ def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim
         workspace=draw(WORKSPACES),
         exclusive=draw(st.booleans()),
         sequence=sequence,
-        priority=draw(st.sampled_from([50, 150, 250])),
+        priority=draw(st.sampled_from([50, 148, 150, 250])),
         nodes=count,
         gpus_per_node=gpus,
         duration_seconds=draw(st.sampled_from([1, 2, 5, 9, 2, 5, 9, None])),
@@ -96,16 +107,55 @@ def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim
         pool=draw(st.sampled_from(["", "", "", "gold"])),
         spread=draw(st.sampled_from([True, True, False])),
         uses=tuple((key, count * gpus) for key in draw(QUOTAS)),
+        submitted_at=draw(st.sampled_from([None, at(-10), at(-3), at(0)])),
     )
 
 
+@st.composite
+def planned_claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
+    """With a last forecast, which may be nonsense by now, and perhaps with a promise or a reservation on it."""
+    claim = draw(claims(sequence, nodes))
+    cluster = draw(st.sampled_from(CLUSTERS))
+    names = [node.name for node in nodes if node.cluster == cluster] or ["gone"]
+    pinned, fixed = draw(st.sampled_from(KEPT))
+    return replace(
+        claim,
+        planned_cluster=cluster,
+        planned_nodes=tuple(draw(st.sampled_from(names)) for _ in range(claim.nodes)),
+        pinned_start=None if pinned is None else at(pinned),
+        fixed_start=None if fixed is None else at(fixed),
+    )
+
+
+KEPT = (*[(None, None)] * 4, (0, None), (3, None), (6, None), (-2, None), (None, 2), (None, 7), (None, -1), (4, 5))
+"""When a promise is pinned to, and a reservation."""
 LIMITS = (Limit("q1", 4, "4 GPUs of one"), Limit("q2", 6, "6 GPUs of two"))
 ENDS = st.sampled_from([None, -30, -2, 0, 1, 2, 4, 7, 12])
 
 
+STANDINGS = st.lists(
+    st.builds(Standing, WORKSPACES, st.sampled_from([1, 2, 5]), st.sampled_from([0, 3, 20, 200])),
+    max_size=3,
+    unique_by=lambda standing: standing.workspace,
+)
+
+
 @st.composite
 def snapshots(draw: st.DrawFn, ends: st.SearchStrategy[int | None] = ENDS) -> Snapshot:
+    """Nothing is planned before, nothing kept, and only strength and age count."""
     nodes = draw(node_lists())
     leases = draw(lease_lists(nodes, ends))
     queue = tuple(draw(claims(sequence, nodes)) for sequence in range(draw(st.integers(0, 10))))
     return Snapshot(NOON, nodes, leases, queue, LIMITS, turnaround_seconds=draw(st.sampled_from([0, 1, 5])))
+
+
+@st.composite
+def kept_snapshots(draw: st.DrawFn, ends: st.SearchStrategy[int | None] = ENDS) -> Snapshot:
+    """With promises, reservations, fair share and ageing."""
+    snapshot = draw(snapshots(ends))
+    queue = tuple(draw(planned_claims(claim.sequence, snapshot.nodes)) for claim in snapshot.queue)
+    standings = tuple(draw(STANDINGS))
+    return replace(snapshot, queue=queue, standings=standings, ageing_seconds=draw(st.sampled_from([0, 2, 1])))
+
+
+WORLDS = st.one_of(snapshots(), kept_snapshots())

@@ -1,0 +1,40 @@
+"""Whether GPUs of this node are free and whole: asked before others get them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pynvml
+
+from devices.nvml import MIB, ask, nvml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MEMORY_FLOOR_MIB: Final = 1024
+"""What drivers and persistence use on an idle device; above it somebody's memory is left."""
+
+
+def complaints(ordinals: Sequence[int]) -> list[str]:
+    """Why these GPUs are not free, one sentence each. Raises DevicesUnavailable when there is no driver."""
+    with nvml():
+        return [complaint for ordinal in ordinals for complaint in _complaints(ordinal)]
+
+
+def _complaints(ordinal: int) -> list[str]:
+    """Processes and memory must be readable to be believed; whether it wants a reset is asked of those that know."""
+    try:
+        device = pynvml.nvmlDeviceGetHandleByIndex(ordinal)
+        processes = len(pynvml.nvmlDeviceGetComputeRunningProcesses(device))
+        used_mib = pynvml.nvmlDeviceGetMemoryInfo(device).used // MIB
+        rows = ask(lambda: pynvml.nvmlDeviceGetRemappedRows(device))
+    except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError) as error:
+        return [f"GPU {ordinal} cannot be read: {error}"]
+    found = [f"GPU {ordinal} has {processes} compute process(es)"] if processes else []
+    if used_mib > MEMORY_FLOOR_MIB:
+        found.append(f"GPU {ordinal} has {used_mib} MiB in use")
+    if rows and rows[2]:
+        found.append(f"GPU {ordinal} has rows to remap and wants a reset")
+    if rows and rows[3]:
+        found.append(f"GPU {ordinal} has no spare rows left")
+    return found

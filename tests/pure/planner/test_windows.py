@@ -1,0 +1,194 @@
+"""What can be reserved, and how far a lease can be extended: against a look at every half second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from planner.order import in_order
+from planner.plan import plan
+from planner.promises import Promises
+from planner.snapshot import Claim, LeaseView, NodeView, Snapshot
+from planner.windows import Extension, fits, longest_extension, nearest
+from planner.world import World
+from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
+from tests.pure.planner.oracle import kept_only
+from tests.pure.planner.worlds import LAW, claims, kept_snapshots
+
+pytestmark = pytest.mark.usefixtures("small_pages")
+HALF_SECONDS = range(80)
+
+
+@st.composite
+def worlds_with_a_wish(draw: st.DrawFn) -> tuple[Snapshot, Claim]:
+    snapshot = draw(kept_snapshots())
+    return snapshot, replace(draw(claims(99, snapshot.nodes)), fixed_start=at(draw(st.integers(-1, 20))))
+
+
+@LAW
+@given(worlds_with_a_wish())
+def test_a_wish_fits_where_trying_it_beside_all_kept_windows_finds_room(world: tuple[Snapshot, Claim]) -> None:
+    snapshot, wish = world
+    assert wish.fixed_start
+    assert fits(snapshot, wish) == _tried(snapshot, wish, wish.fixed_start)
+
+
+@LAW
+@given(worlds_with_a_wish())
+def test_what_fits_starts_at_its_instant_and_moves_no_kept_window(world: tuple[Snapshot, Claim]) -> None:
+    snapshot, wish = world
+    window = fits(snapshot, wish)
+    assume(window)
+    assert window
+    reserved = replace(wish, planned_cluster=window.cluster, planned_nodes=window.nodes)
+    after = replace(snapshot, queue=(*snapshot.queue, reserved))
+    kept = _kept(after)
+    assert kept.pop(wish.gpr_id) == (window.starts_at, list(window.nodes))
+    assert {gpr_id: start for gpr_id, (start, _) in kept.items()} == {
+        gpr_id: start for gpr_id, (start, _) in _kept(snapshot).items()
+    }
+    found = plan(after)
+    starts = {forecast.gpr_id: forecast.starts_at for forecast in found.forecasts}
+    assert starts.get(wish.gpr_id, snapshot.now) == wish.fixed_start
+
+
+@LAW
+@given(worlds_with_a_wish())
+def test_the_nearest_starts_are_the_nearest_of_all_half_seconds(world: tuple[Snapshot, Claim]) -> None:
+    snapshot, wish = world
+    possible = [at(half / 2) for half in HALF_SECONDS if _tried(snapshot, wish, at(half / 2))]
+    stretches: list[list[datetime]] = []
+    for instant in possible:
+        if not stretches or instant - stretches[-1][-1] > timedelta(seconds=0.5):
+            stretches.append([])
+        stretches[-1].append(instant)
+
+    def distance(instant: datetime) -> timedelta:
+        assert wish.fixed_start
+        return abs(instant - wish.fixed_start)
+
+    assert nearest(snapshot, wish, 9) == sorted((min(one, key=distance) for one in stretches), key=distance)
+    assert nearest(snapshot, wish, 1) == nearest(snapshot, wish, 9)[:1]
+
+
+@LAW
+@given(kept_snapshots(), st.integers(0, 12), st.integers(0, 9))
+def test_a_lease_is_extended_to_the_first_kept_window_in_its_way_and_no_further(
+    snapshot: Snapshot, wished: int, pick: int
+) -> None:
+    known = [lease for lease in snapshot.leases if lease.until]
+    assume(known)
+    lease = known[pick % len(known)]
+    extension = longest_extension(snapshot, lease.gpr_id, wished)
+    before = _kept(snapshot)
+    longest = _kept(_extended(snapshot, lease, extension.seconds))
+    assert {gpr_id: start for gpr_id, (start, _) in longest.items()} == {
+        gpr_id: start for gpr_id, (start, _) in before.items()
+    }
+    assert (extension.blocker is None) == (extension.seconds == wished)
+    if extension.blocker and extension.blocker.gpr_id:
+        further = _kept(_extended(snapshot, lease, extension.seconds + 1))
+        assert further.get(extension.blocker.gpr_id) != before[extension.blocker.gpr_id]
+
+
+def _tried(snapshot: Snapshot, wish: Claim, instant: datetime) -> tuple[datetime, str, tuple[str, ...]] | None:
+    if instant < max(snapshot.now, wish.not_before or snapshot.now):
+        return None
+    start = kept_only(snapshot).start_at(wish, instant)
+    return start and (start.when, start.cluster, start.nodes)
+
+
+def _kept(snapshot: Snapshot) -> dict[str, tuple[datetime | None, list[str]]]:
+    world = World(snapshot)
+    promises = Promises(world, in_order(snapshot))
+    return {
+        claim.gpr_id: (world.axis.instant(window.start), [node.name for node in window.nodes])
+        for claim, window in promises
+    }
+
+
+def _extended(snapshot: Snapshot, lease: LeaseView, seconds: int) -> Snapshot:
+    assert lease.until
+    longer = replace(lease, until=lease.until + timedelta(seconds=seconds))
+    return replace(snapshot, leases=tuple(longer if one is lease else one for one in snapshot.leases))
+
+
+def _world(*things: NodeView | LeaseView | Claim) -> Snapshot:
+    return a_snapshot(*things, turnaround_seconds=0)
+
+
+def _reserved(name: str, start: int, node: str = "node-1", **other: Any) -> Claim:
+    return a_claim(name, fixed_start=at(start), planned_cluster="west", planned_nodes=(node,), **other)
+
+
+def test_a_wish_that_collides_is_told_the_starts_before_and_after() -> None:
+    world = _world(a_node(), _reserved("other", 5 * HOUR, gpus=8))
+    wish = a_claim("wish", gpus=8, fixed_start=at(5 * HOUR + 600))
+    assert fits(world, wish) is None
+    assert nearest(world, wish) == [at(6 * HOUR), at(4 * HOUR)]
+
+
+def test_a_promise_is_in_the_way_and_a_mere_forecast_is_not() -> None:
+    queued = a_claim("queued", gpus=8, priority=300)
+    promised = replace(queued, pinned_start=at(HOUR), planned_cluster="west", planned_nodes=("node-1",))
+    wish = a_claim("wish", gpus=8, fixed_start=at(HOUR))
+    assert fits(_world(a_node(), queued), wish)
+    assert fits(_world(a_node(), promised), wish) is None
+
+
+def test_a_queued_reservation_is_not_in_its_own_way() -> None:
+    reserved = _reserved("mine", HOUR, gpus=8)
+    assert fits(_world(a_node(), reserved), replace(reserved, fixed_start=at(HOUR + 60)))
+
+
+def test_what_never_fits_has_no_nearest_start() -> None:
+    assert nearest(_world(a_node()), a_claim(gpus=16, fixed_start=at(HOUR))) == []
+
+
+def test_a_wish_without_an_instant_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="wishes for no instant"):
+        fits(_world(a_node()), a_claim())
+
+
+def test_a_lease_may_stay_as_long_as_nothing_is_kept_behind_it() -> None:
+    lease = a_lease("run", gpus_of("node-1", *range(8)), HOUR)
+    world = _world(a_node(), lease, a_claim("queued", gpus=8, priority=300))
+    assert longest_extension(world, "id-run", 9 * HOUR) == Extension(9 * HOUR, None)
+
+
+def test_a_lease_is_extended_up_to_the_reservation_behind_it_which_is_named() -> None:
+    lease = a_lease("run", gpus_of("node-1", *range(8)), HOUR)
+    world = _world(a_node(), lease, _reserved("lecture", 3 * HOUR))
+    seconds, blocker = longest_extension(world, "id-run", 9 * HOUR)
+    assert (seconds, blocker and blocker.gpr_id) == (2 * HOUR, "lecture")
+    assert blocker
+    assert blocker.text == "lecture has node-1 from 15:00 UTC"
+
+
+def test_gpus_beside_the_kept_ones_let_a_lease_stay() -> None:
+    lease = a_lease("run", gpus_of("node-1", 0, 1), HOUR)
+    world = _world(a_node(), lease, _reserved("lecture", 3 * HOUR, gpus=6))
+    assert longest_extension(world, "id-run", 9 * HOUR) == Extension(9 * HOUR, None)
+
+
+def test_a_seat_that_is_kept_stands_in_the_way_of_an_extension() -> None:
+    lease = a_lease("run", gpus_of("node-1", 0), HOUR, workspace="red", exclusive=True)
+    lecture = _reserved("lecture", 2 * HOUR, workspace="red", exclusive=True)
+    _, blocker = longest_extension(_world(a_node(), lease, lecture), "id-run", 9 * HOUR)
+    assert blocker
+    assert blocker.text == "lecture has its workspace red, which runs one at a time from 14:00 UTC"
+
+
+def test_a_lease_without_an_end_needs_no_extension() -> None:
+    world = _world(a_node(), a_lease("run", gpus_of("node-1", 0), None), _reserved("lecture", HOUR))
+    assert longest_extension(world, "id-run", 60) == Extension(60, None)
+
+
+def test_an_unknown_lease_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        longest_extension(_world(a_node()), "id-run", 60)
