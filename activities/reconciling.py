@@ -157,11 +157,11 @@ class RealClusterReconciling(ClusterReconciling):
         return [f"deleted pod {_name(pod)} on {pod['spec']['nodeName']}: no lease stands behind it" for pod in found]
 
     async def _free_what_was_left_behind(self, now: datetime) -> list[str]:
-        """Nodes quarantined by a teardown come back once no pod of the closed lease is left on them."""
+        """Nodes quarantined by a teardown come back once no pod of the closed lease is left, and nothing on its devices."""
         async with self._ledger.reading() as connection:
             left = await leases.left_behind(connection, self._cluster.name)
         mended = []
-        for part in left:
+        for part in (one for one in left if one.devices_rest):
             holders = await asyncio.to_thread(gpu_holders, self._cluster, part.token, [part.node])
             if holders:
                 continue

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pynvml
 
 from devices.nvml import MIB, ask, nvml
+from domain.devices import MEMORY_FLOOR_MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-MEMORY_FLOOR_MIB: Final = 1024
-"""What drivers and persistence use on an idle device; above it somebody's memory is left."""
 
 
 def complaints(ordinals: Sequence[int]) -> list[str]:

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 
 SLOT_SECONDS = 10
 """Coverage counts slots of this length: one in which a GPU was sampled is covered, however often it was."""
+MEMORY_FLOOR_MIB = 1024
+"""What drivers and persistence use on an idle device; above it somebody's memory is left."""
 SMALLINT_MAX = 32_767
 """What the ledger keeps of a small number; a device that says more is wrong or beyond measure."""
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from domain.devices import MEMORY_FLOOR_MIB
 from domain.gpr import Phase
 from domain.hardware import Gpu
 from domain.identifiers import lease_token_key, token_key
@@ -62,6 +63,8 @@ class LeftBehind:
     node: str
     tenant: str
     exclusive: bool
+    devices_rest: bool
+    """Nothing is left on them by their newest readings, or nobody reads them there."""
 
     @property
     def token(self) -> str:
@@ -137,8 +140,8 @@ async def hold_active(connection: Connection, gpr_id: UUID, fence: int) -> bool:
 
 async def left_behind(connection: Connection, cluster: str) -> list[LeftBehind]:
     """What closed leases still hold on quarantined nodes of a cluster."""
-    rows = await connection.fetch(_SQL["left_behind"], cluster)
-    return [LeftBehind(row["fence"], row["node"], row["tenant"], row["exclusive"]) for row in rows]
+    rows = await connection.fetch(_SQL["left_behind"], cluster, MEMORY_FLOOR_MIB)
+    return [LeftBehind(row["fence"], row["node"], row["tenant"], row["exclusive"], row["devices_rest"]) for row in rows]
 
 
 async def release_left_behind(connection: Connection, cluster: str, left: LeftBehind, now: datetime) -> None:

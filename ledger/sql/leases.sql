@@ -36,11 +36,20 @@ where released_at is null and ($1::text is null or cluster = $1) order by fence,
 select fence from gpr where id = $1 and fence = $2 and phase = 'active' for no key update;
 
 -- name: left_behind
--- GPUs whose lease is closed but that were not seen to be free: their nodes are quarantined
-select lg.fence, lg.node, array_agg(lg.ordinal order by lg.ordinal) as ordinals, w.tenant, l.exclusive
+-- GPUs whose lease is closed but that were not seen to be free: their nodes are quarantined. Devices that are read are
+-- believed: each must have been read since, with no process and no more memory in use than a driver takes ($2, MiB)
+select lg.fence, lg.node, w.tenant, l.exclusive,
+       n.agent_seen_at is null or bool_and(coalesce(coalesce(read.processes, 0) = 0 and read.memory_used_mib <= $2, false))
+           as devices_rest
 from lease_gpu lg join lease l on l.fence = lg.fence join workspace w on w.id = l.workspace_id
+join node n on n.cluster = lg.cluster and n.name = lg.node
+left join lateral (
+    select s.processes, s.memory_used_mib from gpu g join gpu_sample s on s.gpu_id = g.id
+    where g.cluster = lg.cluster and g.node = lg.node and g.ordinal = lg.ordinal and g.parent_uuid = '' and s.at > l.released_at
+    order by s.at desc limit 1
+) read on true
 where lg.released_at is null and l.released_at is not null and lg.cluster = $1
-group by lg.fence, lg.node, w.tenant, l.exclusive;
+group by lg.fence, lg.node, w.tenant, l.exclusive, n.agent_seen_at;
 
 -- name: release_left_behind
 update lease_gpu set released_at = $4 where fence = $1 and cluster = $2 and node = $3 and released_at is null;

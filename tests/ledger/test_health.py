@@ -16,7 +16,7 @@ from domain.gpr import EndCause, Phase
 from domain.hardware import Gpu, NodeState
 from domain.limits import PoolNode
 from domain.messages import RECOVERY_WORKFLOW
-from ledger import arbitration, gprs, health, inventory, lifecycle, pools
+from ledger import arbitration, gprs, health, inventory, leases, lifecycle, pools
 from ledger.health import Place
 from tests.builders import a_gpr, a_workspace, some_nodes
 from tests.ledger.hardware_kit import CLUSTER, an_active_gpr, did, happened, phase_of, reported, some_gpus, told
@@ -334,3 +334,40 @@ async def test_a_quarantine_that_is_lifted_by_hand_meanwhile_stays_lifted(ledger
 
 def test_a_place_says_where_it_is() -> None:
     assert str(Place("c", "n", None)) == "all GPUs of n in c"
+
+
+# --- what a teardown left behind --------------------------------------------------------------------------------------
+
+
+async def left_behind(ledger: Ledger) -> list[bool]:
+    """Of what closed leases still hold: whether the devices say that nothing is left."""
+    async with ledger.reading() as connection:
+        return [part.devices_rest for part in await leases.left_behind(connection, CLUSTER)]
+
+
+async def a_teardown_that_left_something(ledger: Ledger, node: str) -> None:
+    holder = await an_active_gpr(ledger, Gpu(node, 0), since=NOW - timedelta(minutes=10))
+    async with ledger.transaction() as connection:
+        fence = (await gprs.find(connection, holder)).fence
+        await lifecycle.begin_release(connection, holder, EndCause.EARLY_RELEASE, NOW)
+        await lifecycle.finish_release(connection, holder, fence or 0, [node], NOW)
+
+
+async def test_a_node_is_not_free_of_a_lease_while_its_devices_say_otherwise(ledger: Ledger) -> None:
+    (node,) = await some_nodes(ledger, count=1)
+    (gpu,) = (await some_gpus(ledger, node, at=NOW)).values()
+    await did(ledger, gpu, NOW - timedelta(minutes=2), NOW, memory_mib=10, processes=0)
+    await a_teardown_that_left_something(ledger, node)
+    assert await left_behind(ledger) == [False]  # nobody has looked since
+    await did(ledger, gpu, NOW + timedelta(seconds=1), NOW + timedelta(seconds=20), memory_mib=10, processes=1)
+    assert await left_behind(ledger) == [False]
+    await did(ledger, gpu, NOW + timedelta(seconds=21), NOW + timedelta(seconds=40), memory_mib=9000, processes=0)
+    assert await left_behind(ledger) == [False]
+    await did(ledger, gpu, NOW + timedelta(seconds=41), NOW + timedelta(seconds=60), memory_mib=10, processes=0)
+    assert await left_behind(ledger) == [True]
+
+
+async def test_a_node_whose_devices_nobody_reads_is_judged_by_its_pods(ledger: Ledger) -> None:
+    (node,) = await some_nodes(ledger, count=1)
+    await a_teardown_that_left_something(ledger, node)
+    assert await left_behind(ledger) == [True]
