@@ -9,7 +9,7 @@ import pytest
 
 from cli.client import Refused
 from domain.gpr import Phase
-from tests.system.steady_stream import FREE_GPUS, NODES, STREAMS, Town, play
+from tests.system.steady_stream import BUSY_MAX, FREE_GPUS, NODES, STREAMS, Town, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(600)
 
-WHAT_IF_ERROR_MAX = timedelta(seconds=6)
-"""For each lease that it waits for: what provisioning and teardown are expected to take, and take."""
+WHAT_IF_ERROR_MAX = timedelta(seconds=10)
+"""For each lease that it waits for: between what provisioning and teardown are expected to take, and take on a busy machine."""
 GANG = {"nodes": NODES, "gpus_per_node": FREE_GPUS}
 
 
@@ -55,7 +55,7 @@ def test_a_promised_gang_starts_by_its_first_promised_time_however_many_stronger
 
 
 def test_an_extension_is_refused_where_a_promise_would_slip_and_granted_where_none_does(town: Town) -> None:
-    running = town.reached(town.submit(town.workspace(), "first", "12s", **GANG).id, Phase.ACTIVE)
+    running = town.reached(town.submit(town.workspace(), "first", "20s", **GANG).id, Phase.ACTIVE)
     gang = town.estimated(town.submit(town.workspace(), "promised", "4s", **GANG).id)
     promise = town.native.promise(gang.id).promise
     assert promise
@@ -67,7 +67,7 @@ def test_an_extension_is_refused_where_a_promise_would_slip_and_granted_where_no
     assert before
     assert granted.gpr.end_at == before + timedelta(seconds=granted.seconds)
     assert 0 < granted.seconds < 600
-    assert town.granted_at(town.reached(gang.id, Phase.EXPIRED).id) <= promise.starts_at
+    assert town.granted_at(town.reached(gang.id, Phase.EXPIRED).id) <= promise.starts_at + BUSY_MAX
     assert town.native.gpr(running.id).phase is Phase.EXPIRED
 
 
