@@ -170,7 +170,8 @@ async def test_a_suspension_one_of_whose_steps_fails_or_runs_twice_is_still_one(
         job_id = await stage.a_granted_job(workspace, kind=JobKind.COMPUTE, duration_seconds=None)
         lifecycle = await running(stage, job_id)
         async with ledger.transaction() as connection:
-            stage.courier.deliver_soon(await suspension.suspend(connection, job_id, now(), "anna"))
+            messages = await suspension.suspend(connection, job_id, now(), "anna")
+        stage.courier.deliver_soon(messages)
         await comes_to(stage, job_id, Phase.QUEUED)
         await assert_gone(stage, workspace, job_id)
         assert (await stage.job(job_id)).status is JobStatus.SUSPENDED
