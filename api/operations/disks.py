@@ -252,7 +252,7 @@ async def _held(connection: Connection, workspace: Workspace, name: str, *, dele
     while True:
         named = await _named(connection, workspace, name, deleted=deleted)
         disk = await disks.hold(connection, named.id)
-        if (disk.name, disk.phase) == (named.name, named.phase):
+        if (disk.name, disk.phase) == (name, named.phase):  # it may have got another name even before it was read
             return disk
 
 

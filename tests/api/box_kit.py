@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +15,8 @@ from arbitration import arbiter_pass
 from domain.disk import DiskAction, OperationStatus
 from domain.gpr import EndCause, Phase
 from domain.identity import Caller
-from ledger import disks, gprs, leases, lifecycle
+from domain.workspace import WorkspacePhase
+from ledger import disks, gprs, leases, lifecycle, personal
 
 if TYPE_CHECKING:
     from domain.disk import Disk
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 LOOKS_FOR_SECONDS = 0.05
 """How long a wish waits for a workflow: there is none here."""
+HOME_SECONDS_MAX = 30.0
 
 
 @dataclass
@@ -53,10 +56,21 @@ class BoxOwner:
         return box_id
 
     async def grant(self) -> None:
+        await self._home()
         await arbiter_pass.grant(self.api.ledger, self.api.clock())
 
     async def estimate(self) -> None:
         await arbiter_pass.estimate(self.api.ledger, self.api.clock())
+
+    async def _home(self) -> None:
+        """A new workspace is made ready beside the test, as by its workflow; before that nothing in it is planned."""
+        async with asyncio.timeout(HOME_SECONDS_MAX):
+            while True:
+                async with self.api.ledger.reading() as connection:
+                    found = await personal.find(connection, self.caller.principal.id)
+                if found is None or found.phase is not WorkspacePhase.CREATING:
+                    return
+                await asyncio.sleep(LOOKS_FOR_SECONDS)
 
     async def gpr(self, box_id: UUID) -> Gpr:
         async with self.api.ledger.reading() as connection:

@@ -25,9 +25,9 @@ SLACK = timedelta(seconds=2)
 
 
 def double_grants(events: Iterable[Json]) -> list[str]:
-    """GPUs that were granted while an earlier grant of them had not come to rest, in the order of the books."""
+    """GPUs granted while an earlier grant had not come to rest, or its node was still set aside, in the order of the books."""
     holders: dict[tuple[str, str, int], int] = {}
-    complaints = []
+    rested, complaints = set[int](), []
     for event in events:
         fence, detail = event["fence"], event["detail"]
         if event["kind"] == "granted":
@@ -39,6 +39,10 @@ def double_grants(events: Iterable[Json]) -> list[str]:
         elif event["kind"] == "rested":
             stuck = detail["stuck_nodes"]
             holders = {gpu: held for gpu, held in holders.items() if held != fence or gpu[1] in stuck}
+            rested.add(fence)
+        elif event["kind"] == "node_quarantine_lifted":
+            place = (detail["cluster"], detail["node"])
+            holders = {gpu: held for gpu, held in holders.items() if gpu[:2] != place or held not in rested}
     return complaints
 
 

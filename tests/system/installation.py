@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 NAME = "system"
 COMMAND_SECONDS_MAX = 300.0
-CLEAN_SECONDS = "4"
-"""Of readings, before a GPU that had a fault is used again: nobody waits ten minutes for a test."""
 NO_CLUSTERS: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -132,7 +130,7 @@ def _choose_ports(stack: Stack) -> None:
 
 
 def _berth(home: Path, *words: str) -> None:
-    environment = {**os.environ, "BERTH_STATE_DIR": str(home), "BERTH_RECOVERY_CLEAN_SECONDS": CLEAN_SECONDS}
+    environment = {**os.environ, "BERTH_STATE_DIR": str(home)}
     answer = subprocess.run(
         [sys.executable, "-m", "cli.main", *words, "--name", NAME],
         cwd=REPOSITORY,

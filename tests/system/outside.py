@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STS_URL = "BERTH_AWS_STS_URL"
+CLEAN_SECONDS = "4"
+"""Of readings, before a GPU that had a fault is used again: nobody waits ten minutes for a test."""
 
 
 @contextmanager
 def outside() -> Iterator[None]:
-    """STS and GitHub, for every process that this one starts from now on."""
+    """STS, GitHub and a short patience, for every process that this one starts from now on, also again after a kill."""
     with running_sts() as sts, _running_github() as github:
         said = {
             STS_URL: sts.url,
             "BERTH_AWS_ACCOUNTS": ACCOUNT,
             "BERTH_AWS_ROLES": ROLE,
             "BERTH_GITHUB_URL": github,
+            "BERTH_RECOVERY_CLEAN_SECONDS": CLEAN_SECONDS,
         }
         before = {name: os.environ[name] for name in said if name in os.environ}  # another installation may be up
         os.environ |= said

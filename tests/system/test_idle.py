@@ -108,6 +108,8 @@ def scene(installation: Installation) -> Iterator[Scene]:
             until(lambda: native.workspace(f"idle-{part}").phase is ready, f"{part} is ready", STEP_SECONDS_MAX)  # noqa: B023
         until(lambda: all(made.is_read(part) for part in made.gpus), "the agents read", STEP_SECONDS_MAX)
         yield made
+        for node in made.gpus.values():
+            node.change(0, util=0, used=0, pids=0)  # or else a teardown would rightly leave its node aside
         for part in parts:
             for gpr in native.gprs(workspace=f"idle-{part}"):
                 native.release(gpr.id)
