@@ -46,15 +46,15 @@ class Tier:
 
 TIERS = (
     Tier("house", "nothing", 30),
-    Tier("pure", "nothing", 60),
-    Tier("cli", "nothing", 20),
-    Tier("ledger", "PostgreSQL", 60),
-    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 400, clusters=True),
-    Tier("replay", "nothing", 5),
-    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 120, clusters=True),
-    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 240, clusters=True),
-    Tier("api", "PostgreSQL, Temporal, Kubernetes", 480, clusters=True),
-    Tier("system", "the whole stack", 900, clusters=True, boxes=True),
+    Tier("pure", "nothing", 110),
+    Tier("cli", "nothing", 30),
+    Tier("ledger", "PostgreSQL", 150),
+    Tier("workflows", "PostgreSQL, Temporal, Kubernetes", 500, clusters=True),
+    Tier("replay", "nothing", 10),
+    Tier("stack", "PostgreSQL, Temporal, Kubernetes", 180, clusters=True),
+    Tier("activities", "PostgreSQL, Temporal, Kubernetes", 330, clusters=True),
+    Tier("api", "PostgreSQL, Temporal, Kubernetes", 780, clusters=True),
+    Tier("system", "the whole stack", 1400, clusters=True, boxes=True),
 )
 """In the order in which they run: what fails fast goes first."""
 
