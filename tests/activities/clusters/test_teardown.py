@@ -4,10 +4,13 @@ from datetime import datetime
 
 import pytest
 
+from activities.teardown import ClusterTeardown
 from clusters.capacity import remove_tokens, write_tokens
 from clusters.connection import ClusterConnection
 from clusters.teardown import delete_gpu_pods, gpu_holders, lift_quarantine, quarantine_nodes
+from domain.gpr import Phase
 from domain.identifiers import token_key
+from domain.messages import NodeGpus, Standing
 from domain.workspace import Tenancy
 from tests.activities.clusters.cluster_views import (
     NewNodes,
@@ -146,3 +149,16 @@ def test_quarantine_leaves_everybody_elses_taints(connection: ClusterConnection,
     lift_quarantine(connection, [node])
     assert connection.get(path)["spec"]["taints"] == theirs
     assert "berth.io/quarantine" not in connection.get(path)["metadata"]["annotations"]
+
+
+def test_a_pod_that_was_bound_by_tokens_already_taken_goes_with_the_last_step(
+    connection: ClusterConnection, workspace: Tenancy, key: str, node: str
+) -> None:
+    _lease(connection, workspace, node, 1)  # as a scheduler that was cut off would bind it, after all others had gone
+    part = NodeGpus(node=node, ordinals=[0])
+    standing = Standing(
+        "a-gpr", 1, Phase.RELEASING, workspace.workspace_name, "train", 101, tenant=workspace.tenant, gpus=[part]
+    )
+    for _ in range(2):
+        ClusterTeardown(connection).take_tokens(standing)
+        assert gpu_holders(connection, key, [node]) == {}
