@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from arbitration.room import NoRoom, check_limits, look, spoken_clock, spoken_refusal
+from arbitration.room import NoRoom, check_limits, look, spoken_refusal
 from domain.durations import format_duration
 from domain.failures import LimitReached
 from domain.gpr import EndCause, Phase, may_come_back
 from domain.identifiers import SCHEDULING_DOMAIN
+from domain.instants import spoken
 from domain.messages import Standing, kick_arbiter
 from domain.reservation import TRY_AGAIN, look_interval
 from domain.workspace import WorkspacePhase
@@ -168,7 +169,7 @@ class _Keeper:
             late = self._now - one.starts_at
             self._wakes.append(min(self._now + max(late, START_LOOK_MIN), ends_at))
         else:
-            text = f"it could not start before its time was over, at {spoken_clock(ends_at)}"
+            text = f"it could not start before its time was over, at {spoken(ends_at)}"
             await self._end(one, EndCause.MISSED, "reservation_missed", text, kept)
 
     async def _see_to_its_use(self, one: Occurrence, kept: Kept) -> None:
@@ -190,7 +191,9 @@ class _Keeper:
     async def _wait_for_use(self, one: Occurrence, warn_at: datetime, due: datetime, kept: Kept) -> None:
         assert one.gpr_id is not None
         if self._now >= warn_at and self._seen.get((one.gpr_id, one.fence or 0)) is False:
-            text = f"nobody uses it yet: unless a pod of the workspace runs on its GPUs by {spoken_clock(due)}, it is given back"
+            text = (
+                f"nobody uses it yet: unless a pod of the workspace runs on its GPUs by {spoken(due)}, it is given back"
+            )
             await reservations.tell(self._connection, one.gpr_id, "unused", text, self._now, due_at=warn_at)
         kept.looks.append(await lifecycle.standing(self._connection, one.gpr_id))
         marks = (one for one in (warn_at, due) if one > self._now)

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from arbitration.room import NoRoom, check_limits, look, refusal, spoken_clock
+from arbitration.room import NoRoom, check_limits, look, refusal
 from domain.durations import format_duration
 from domain.failures import InvalidRequest
 from domain.gpr import EndCause, Phase
 from domain.identifiers import SCHEDULING_DOMAIN
+from domain.instants import spoken
 from domain.messages import keep_reservation
 from domain.reservation import WINDOW_SECONDS_MIN
 from ledger import arbitration, lifecycle, outbox, reservations, scheduling
@@ -89,9 +90,7 @@ def _first_starts(wish: ReservationWish, policy: SchedulingPolicy, now: datetime
     if wish.start <= now:
         raise InvalidRequest("a reservation starts in the future; what is wanted now is a Gpr")
     if wish.start > until:
-        raise InvalidRequest(
-            f"room is kept {format_duration(policy.horizon_seconds)} ahead, until {spoken_clock(until)}"
-        )
+        raise InvalidRequest(f"room is kept {format_duration(policy.horizon_seconds)} ahead, until {spoken(until)}")
     gap = recurrence.shortest_gap()
     if gap is not None and gap < timedelta(seconds=wish.window_seconds):
         raise InvalidRequest("a time of this rule would begin before the one before it has ended")
@@ -102,4 +101,4 @@ def _check_is_to_come(reservation: Reservation, starts_at: datetime, now: dateti
     times = reservation.wish.recurrence.times(now, starts_at) if starts_at > now else []
     if starts_at not in times:
         name = reservation.wish.request.name
-        raise InvalidRequest(f"{spoken_clock(starts_at)} is no time of {name!r} that is still to come")
+        raise InvalidRequest(f"{spoken(starts_at)} is no time of {name!r} that is still to come")

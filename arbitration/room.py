@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from arbitration.snapshot import read_snapshot
+from arbitration.snapshot import as_queued, read_snapshot
 from domain.durations import format_duration
 from domain.failures import DoesNotFit, LimitReached
-from domain.gpr import Estimate, PlannedStart
+from domain.instants import spoken
 from ledger import arbitration, reservations
-from ledger.arbitration import QueuedGpr
 from ledger.reservations import Place
 from planner.plan import openings
 from planner.windows import fits, nearest
@@ -69,7 +68,9 @@ async def look(
     """Room for each of these times, beside that for those before it; nothing is written."""
     queue = await arbitration.queue(connection, now)
     behind_all = max((gpr.sequence for gpr in queue), default=0) + 1
-    snapshot = await read_snapshot(connection, [*queue, _as_queued(workspace, wish, behind_all, starts[0])], now)
+    plain = as_queued(_WISH, workspace, wish.request, behind_all)
+    wanted = replace(plain, duration_seconds=wish.lease_seconds, fixed_start=starts[0])
+    snapshot = await read_snapshot(connection, [*queue, wanted], now)
     template = next(claim for claim in snapshot.queue if claim.gpr_id == _WISH)
     others = tuple(claim for claim in snapshot.queue if claim is not template)
     return await asyncio.to_thread(_places, replace(snapshot, queue=others), template, starts)
@@ -120,43 +121,7 @@ def spoken_refusal(wish: ReservationWish, no_room: NoRoom) -> str:
     asked = wish.request
     gpus = f"{asked.nodes} x {asked.gpus_per_node}" if asked.nodes > 1 else f"{asked.gpus_per_node}"
     what = f"{gpus} {asked.shape or asked.instance_type or 'GPU'}"
-    text = (
-        f"there is no room for {what} from {spoken_clock(no_room.starts_at)} for {format_duration(wish.window_seconds)}"
-    )
+    text = f"there is no room for {what} from {spoken(no_room.starts_at)} for {format_duration(wish.window_seconds)}"
     if no_room.windows:
-        return f"{text}; there is from {', '.join(spoken_clock(start) for start in no_room.windows)}"
+        return f"{text}; there is from {', '.join(spoken(start) for start in no_room.windows)}"
     return f"{text}: {no_room.why}"
-
-
-def spoken_clock(instant: datetime) -> str:
-    """An instant, for people."""
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _as_queued(workspace: Workspace, wish: ReservationWish, sequence: int, start: datetime) -> QueuedGpr:
-    asked = wish.request
-    return QueuedGpr(
-        gpr_id=_WISH,
-        name=asked.name,
-        workspace=str(workspace.id),
-        workspace_name=workspace.request.name,
-        exclusive=asked.exclusive,
-        sequence=sequence,
-        priority=asked.priority,
-        nodes=asked.nodes,
-        gpus_per_node=asked.gpus_per_node,
-        duration_seconds=wish.lease_seconds,
-        shape=asked.shape,
-        instance_type=asked.instance_type,
-        memory_gib=asked.memory_gib,
-        clusters=asked.clusters or workspace.request.clusters,
-        not_before=None,
-        excluded_nodes=frozenset(),
-        shown=PlannedStart(Estimate(None, 0, "", ""), "", ()),
-        pool=asked.pool,
-        spread=asked.spread,
-        namespace=asked.namespace,
-        cpu_millis=asked.cpu_millis,
-        memory_mib=asked.memory_mib,
-        fixed_start=start,
-    )

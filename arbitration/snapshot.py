@@ -12,14 +12,16 @@ from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
 from domain.limits import Amounts, PoolNode
 from ledger import inventory, leases, pools, quotas, scheduling
+from ledger.arbitration import QueuedGpr
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from domain.gpr import GprRequest
     from domain.hardware import Node
-    from ledger.arbitration import QueuedGpr
+    from domain.workspace import Workspace
     from ledger.connection import Connection
     from ledger.leases import OpenLease
     from planner.plan import Forecast
@@ -46,6 +48,34 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
         turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
         standings=await standings(connection, queue, policy, now),
         ageing_seconds=policy.ageing_seconds,
+    )
+
+
+def as_queued(gpr_id: str, workspace: Workspace, request: GprRequest, sequence: int) -> QueuedGpr:
+    """What a request would be in the queue if it were submitted; nothing has been planned for it yet."""
+    return QueuedGpr(
+        gpr_id=gpr_id,
+        name=request.name,
+        workspace=str(workspace.id),
+        workspace_name=workspace.request.name,
+        exclusive=request.exclusive,
+        sequence=sequence,
+        priority=request.priority,
+        nodes=request.nodes,
+        gpus_per_node=request.gpus_per_node,
+        duration_seconds=request.duration_seconds,
+        shape=request.shape,
+        instance_type=request.instance_type,
+        memory_gib=request.memory_gib,
+        clusters=request.clusters or workspace.request.clusters,
+        not_before=None,
+        excluded_nodes=frozenset(),
+        shown=PlannedStart(Estimate(None, 0, "", ""), "", ()),
+        pool=request.pool,
+        spread=request.spread,
+        namespace=request.namespace,
+        cpu_millis=request.cpu_millis,
+        memory_mib=request.memory_mib,
     )
 
 

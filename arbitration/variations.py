@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.gpu_kinds import split
 from domain.hardware import means_shape
+from planner.kinds import Kind, in_pool, in_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,9 +53,9 @@ def other_shapes(claim: Claim, nodes: Iterable[NodeView]) -> list[Variation]:
 
 
 def _in_reach(claim: Claim, node: NodeView) -> bool:
-    in_pool = claim.pool in node.pools if claim.pool else not node.pools
+    kind = Kind.of(node)
     suits = node.usable and node.gpus > 0 and node.memory_gib >= claim.memory_gib
-    return in_pool and suits and (not claim.clusters or node.cluster in claim.clusters)
+    return suits and in_pool(claim, kind) and in_reach(claim, kind)
 
 
 def _is_meant(claim: Claim, node: NodeView) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arbitration.honesty import learnt, with_interval
-from arbitration.snapshot import planned_start, read_snapshot
+from arbitration.snapshot import as_queued, planned_start, read_snapshot
 from arbitration.variations import other_shapes
 from domain.gpr import Estimate, PlannedStart
 from ledger import arbitration
@@ -121,31 +121,7 @@ def opening_estimate(opening: Opening, intervals: Intervals, now: datetime) -> E
 
 
 def _wish(wish: Wish, number: int, sequence: int) -> QueuedGpr:
-    workspace, request = wish
-    return QueuedGpr(
-        gpr_id=f"{THE_WISH} {number}" if number else THE_WISH,
-        name=request.name,
-        workspace=str(workspace.id),
-        workspace_name=workspace.request.name,
-        exclusive=request.exclusive,
-        sequence=sequence,
-        priority=request.priority,
-        nodes=request.nodes,
-        gpus_per_node=request.gpus_per_node,
-        duration_seconds=request.duration_seconds,
-        shape=request.shape,
-        instance_type=request.instance_type,
-        memory_gib=request.memory_gib,
-        clusters=request.clusters or workspace.request.clusters,
-        not_before=None,
-        excluded_nodes=frozenset(),
-        shown=PlannedStart(Estimate(None, 0, "", ""), "", ()),
-        pool=request.pool,
-        spread=request.spread,
-        namespace=request.namespace,
-        cpu_millis=request.cpu_millis,
-        memory_mib=request.memory_mib,
-    )
+    return as_queued(f"{THE_WISH} {number}" if number else THE_WISH, wish.workspace, wish.request, sequence)
 
 
 def _at_once(grant: Grant, now: datetime) -> PlannedStart:

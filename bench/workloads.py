@@ -11,9 +11,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlencode
 
+from api.dialects.runai.words import SortWord
 from bench._conditions import arguments
 from bench._figures import Cell, Report, Samples, milliseconds
 from bench._http import Caller
@@ -80,28 +81,7 @@ from gpr where sequence % 2 = 0
 """
 SOMEBODY = "select id::text from gpr where phase = 'active' limit 1"
 
-SORTS: Final = (
-    *("type", "name", "clusterId", "projectId", "projectName", "departmentId", "departmentName", "createdAt"),
-    *(
-        "deletedAt",
-        "submittedBy",
-        "phase",
-        "completedAt",
-        "nodepool",
-        "distributedFramework",
-        "allocatedGPU",
-        "idleGpus",
-    ),
-    *(
-        "idleAllocatedGpus",
-        "phaseUpdatedAt",
-        "category",
-        "priority",
-        "totalPendingTimeSeconds",
-        "totalRunningTimeSeconds",
-    ),
-    *("priorityClassName", "guaranteedRuntimeEndsAt", "aiApplicationId", "aiApplicationName"),
-)
+SORTS: Final = get_args(SortWord)
 RARE: Final = "c4ca4238"
 """In the name of one workload, the first."""
 FILTERS: Final = (

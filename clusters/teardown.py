@@ -25,9 +25,7 @@ Json = dict[str, Any]
 
 def delete_gpu_pods(connection: ClusterConnection, key: str, nodes: Collection[str], grace_seconds: int) -> None:
     """Tell every pod that holds GPUs behind this token to go, within its own grace or this, the shorter one."""
-    now = datetime.now(UTC)
-    found = bound_pods(connection, nodes).values()
-    delete_pods(connection, [pod for pods in found for pod in pods if holder(pod, key, now)], grace_seconds)
+    delete_pods(connection, _holding(connection, key, nodes), grace_seconds)
 
 
 def gpu_holders(connection: ClusterConnection, key: str, nodes: Collection[str]) -> dict[str, list[HolderPod]]:
@@ -42,11 +40,7 @@ def late_pods(connection: ClusterConnection, key: str, nodes: Collection[str]) -
 
     A scheduler that was cut off from its cluster binds by tokens that it saw last.
     """
-    now = datetime.now(UTC)
-    found = bound_pods(connection, nodes).values()
-    return [
-        pod for pods in found for pod in pods if holder(pod, key, now) and "deletionTimestamp" not in pod["metadata"]
-    ]
+    return [pod for pod in _holding(connection, key, nodes) if "deletionTimestamp" not in pod["metadata"]]
 
 
 def still_there(connection: ClusterConnection, pods: Collection[Json]) -> bool:
@@ -86,6 +80,11 @@ def lift_quarantine(connection: ClusterConnection, nodes: Collection[str]) -> No
     for name in nodes:
         if node := connection.find(node_path(name)):
             take_taint(connection, node, QUARANTINE_TAINT, {QUARANTINE_ANNOTATION: None})
+
+
+def _holding(connection: ClusterConnection, key: str, nodes: Collection[str]) -> list[Json]:
+    now = datetime.now(UTC)
+    return [pod for pods in bound_pods(connection, nodes).values() for pod in pods if holder(pod, key, now)]
 
 
 def _delete(connection: ClusterConnection, pod: Json, grace_seconds: int) -> None:

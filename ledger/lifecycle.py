@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from domain.failures import InvalidRequest, NotFound, WrongPhase
 from domain.gpr import EndCause, Phase, may_come_back, phase_after
+from domain.instants import spoken
 from domain.job import JobKind
 from domain.messages import RELEASE_SIGNAL, NodeGpus, Standing, kick_arbiter, tell_gpr
 from ledger import disks, events, leases, outbox, prices
@@ -217,15 +218,11 @@ async def _set_notices(
     for minutes in NOTICE_MINUTES:
         due_at = shown_end - timedelta(minutes=minutes)
         if due_at > now:
-            message = f"the lease ends in {minutes} minutes, at {_spoken(shown_end)}"
+            message = f"the lease ends in {minutes} minutes, at {spoken(shown_end)}"
             await connection.execute(_SQL["add_notice"], gpr_id, f"ends_in_{minutes}_minutes", due_at, message)
     if grace_seconds and shown_end > now:
-        message = f"the time is up: everything here ends in {grace_seconds} seconds, at {_spoken(end_at)}"
+        message = f"the time is up: everything here ends in {grace_seconds} seconds, at {spoken(end_at)}"
         await connection.execute(_SQL["add_notice"], gpr_id, "time_is_up", shown_end, message)
-
-
-def _spoken(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _come_to_rest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from domain.failures import WrongPhase
+from domain.instants import spoken
 from ledger import events
 from ledger.statements import load
 
@@ -64,11 +65,7 @@ def _detail(promise: Promise) -> dict[str, object]:
 
 
 def _spoken(was: Promise, new: Promise, why: str) -> str:
-    now_it_is = f"it starts by {_instant(new.starts_at)}" if new.starts_at else "nobody can say yet when it starts"
+    now_it_is = f"it starts by {spoken(new.starts_at)}" if new.starts_at else "nobody can say yet when it starts"
     if was.starts_at is None:
         return f"there is hardware again: {now_it_is}"
-    return f"the start promised by {_instant(was.starts_at)} cannot be kept: {why}; {now_it_is}"
-
-
-def _instant(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+    return f"the start promised by {spoken(was.starts_at)} cannot be kept: {why}; {now_it_is}"

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from domain.failures import NotFound
 from domain.gpr import GprRequest, Phase
+from domain.instants import spoken
 from domain.messages import keep_reservation
 from domain.priority import PRIORITY_DEFAULT
 from domain.reservation import SECONDS_PER_HOUR, Occurrence, Reservation, ReservationWish
@@ -166,12 +167,12 @@ async def note_starts(
     """Tell, once and loudly, what will start later than it was reserved, and why; and what is in time again."""
     lost = await connection.fetch(_SQL["lose"], list(late), list(late.values()), now) if late else []
     for row in lost:
-        message = f"the room that was kept from {_spoken(row['starts_at'])} is lost: {row['why']}"
+        message = f"the room that was kept from {spoken(row['starts_at'])} is lost: {row['why']}"
         await tell(connection, row["gpr_id"], "reservation_lost", message, now)
         await _record_start(connection, "reservation_lost", row, now, row["why"])
     for row in await connection.fetch(_SQL["regain"], list(in_time)) if in_time else []:
         await tell(
-            connection, row["gpr_id"], "reservation_placed", f"starts at {_spoken(row['starts_at'])} after all", now
+            connection, row["gpr_id"], "reservation_placed", f"starts at {spoken(row['starts_at'])} after all", now
         )
         await _record_start(connection, "reservation_placed", row, now, "")
 
@@ -273,7 +274,3 @@ def _reservation(row: Row) -> Reservation:
         cancelled_at=row["cancelled_at"],
         ended_at=row["ended_at"],
     )
-
-
-def _spoken(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
