@@ -128,8 +128,15 @@ class Place:
     workloads: int
     caller: Caller
     member: Caller
+    keys: tuple[str, str]
+    """Of the caller and of the member."""
     somebody: str
     samples: dict[str, Samples] = field(default_factory=dict)
+
+    async def login(self) -> None:
+        """Again and again: all of it takes longer than a login lasts."""
+        for caller, key in zip((self.caller, self.member), self.keys, strict=True):
+            await caller.login(key)
 
 
 async def _run(report: Report, sizes: Namespace, roster: Roster, postgres: Postgres, temporal: str) -> None:
@@ -140,6 +147,7 @@ async def _run(report: Report, sizes: Namespace, roster: Roster, postgres: Postg
         for name, path in [*flat.items(), *linear.items()]:
             for place in places:
                 place.samples[name] = Samples()
+                await place.login()
                 await place.caller.fetch("GET", _path(path, place))
             for _ in range(sizes.rounds):
                 for place in places:
@@ -173,8 +181,7 @@ async def _founded(stack: AsyncExitStack, roster: Roster, postgres: Postgres, te
     await caller.login(key)
     member = Caller(caller.url)
     made = await caller.ask("POST", "/berth/v1/keys", {"name": "bench", "principal": "person-7"})
-    await member.login(made["key"])
-    return Place(workloads, caller, member, somebody)
+    return Place(workloads, caller, member, (key, made["key"]), somebody)
 
 
 def _calls(now: datetime) -> dict[str, str]:

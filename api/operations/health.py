@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ASK_SECONDS_MAX: Final = 3.0
 KEPT_SECONDS: Final = 1.0
+OLD_SECONDS: Final = 2.0
+"""An answer that is older is not given; who asks waits for a new one."""
 BACKLOG_SECONDS_MAX: Final = 30.0
 """Messages older than this mean that neither the API nor the relay gets through."""
 
@@ -63,26 +65,44 @@ class Health:
 
 
 class Checkup:
-    """Asks each part at most once a second, however many want to know."""
+    """Asks each part about once a second at most, however many want to know.
+
+    Who asks often is answered at once with what was found last, while it is looked anew: a part that is slow or away
+    holds up nobody who has just heard.
+    """
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self._asking = asyncio.Lock()
-        self._known: Health | None = None
-        self._known_until = 0.0
+        self._look: asyncio.Task[Health] | None = None
+        self._found: Health | None = None
+        self._found_at = 0.0
 
     async def health(self) -> Health:
-        """Each part's state, at most a second old."""
-        async with self._asking:
-            now = asyncio.get_running_loop().time()
-            if self._known is None or now >= self._known_until:
-                self._known = await _ask(self._backends)
-                self._known_until = asyncio.get_running_loop().time() + KEPT_SECONDS
-            return self._known
+        """Each part's state, at most two seconds old."""
+        return await self._no_older_than(OLD_SECONDS)
 
     async def ready(self) -> bool:
-        """Whether requests can be served: the ledger answers."""
-        return (await self.health()).ledger.state is not State.AWAY
+        """Whether requests can be served: the ledger answered within the last second."""
+        return (await self._no_older_than(KEPT_SECONDS)).ledger.state is not State.AWAY
+
+    async def _no_older_than(self, seconds: float) -> Health:
+        age = asyncio.get_running_loop().time() - self._found_at
+        if self._found is None or age >= seconds:
+            return await asyncio.shield(self._looking())
+        if age >= KEPT_SECONDS:
+            self._looking()
+        return self._found
+
+    def _looking(self) -> asyncio.Task[Health]:
+        """The look that goes on, or a new one."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_anew())
+        return self._look
+
+    async def _look_anew(self) -> Health:
+        self._found = await _ask(self._backends)
+        self._found_at = asyncio.get_running_loop().time()
+        return self._found
 
 
 async def _ask(backends: Backends) -> Health:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from api.app import build_app
+from api.operations import health
 from domain.failures import Unavailable
 from ledger import inventory
 from tests.api.api_kit import CAPABILITIES, opened
@@ -54,6 +56,35 @@ async def test_a_part_that_is_away_is_named_with_its_reason(database_url: str) -
     assert parts["temporal"]["detail"] == "Temporal at nowhere does not answer"
     assert parts["clusters"]["far"]["state"] == "away"
     assert parts["outbox"]["detail"].startswith("1 messages undelivered, the oldest for 6")
+
+
+async def test_who_asks_often_is_answered_at_once_while_a_part_is_slow(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(health, "OLD_SECONDS", 3600.0)
+    async with opened(database_url) as api:
+        assert (await api.client.get("/health")).json()["queue"] == "healthy"
+        go_on = asyncio.Event()
+
+        async def slow() -> None:
+            await go_on.wait()
+            raise Unavailable("Temporal at nowhere does not answer")
+
+        monkeypatch.setattr(api.courier, "ping", slow)
+        assert (await api.client.get("/health")).json()["queue"] == "healthy"
+        go_on.set()
+        async with asyncio.timeout(10):
+            while (await api.client.get("/health")).json()["queue"] == "healthy":
+                await asyncio.sleep(0.01)
+
+
+async def test_an_old_answer_about_health_is_not_given(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "OLD_SECONDS", 0.0)
+    async with opened(database_url) as api:
+        assert (await api.client.get("/health")).json()["queue"] == "healthy"
+        api.courier.temporal_failure = Unavailable("Temporal at nowhere does not answer")
+        assert (await api.client.get("/health")).json()["queue"] == "unhealthy"
 
 
 async def test_metrics_count_by_route_template_dialect_and_code(api: TheApi) -> None:
