@@ -12,24 +12,15 @@ from domain.gpr import Phase
 from domain.honesty import horizon_of
 from domain.messages import Standing
 from domain.workspace import WorkspacePhase
-from ledger import honesty, inventory, lifecycle, workspaces
+from ledger import honesty, inventory, lifecycle, workloads, workspaces
 from ledger.connection import Ledger
-from workflows.signatures import (
-    ArbiterReport,
-    Bookkeeping,
-    FencedGprAt,
-    GprAt,
-    ProvisioningFailure,
-    ReleaseOrder,
-    TeardownReport,
-    WorkspaceAt,
-    WorkspaceEnd,
-    WorkspaceStanding,
-    WorkspaceWait,
-)
+from workflows.signatures.bookkeeping import ArbiterReport, Bookkeeping
+from workflows.signatures.leases import FencedGprAt, GprAt, ProvisioningFailure, ReleaseOrder, TeardownReport
+from workflows.signatures.workspaces import WorkspaceAt, WorkspaceEnd, WorkspaceStanding, WorkspaceWait
 
 QUEUED = Gauge("berth_queue_length", "Gprs that the last pass of the arbiter found in the queue.")
 GRANTED = Counter("berth_grants_total", "Leases that the arbiter granted.")
+PREEMPTED = Counter("berth_preemptions_total", "Leases that the arbiter let end early, for a stronger request.")
 MOVED = Counter("berth_estimates_changed_total", "Start estimates that the arbiter changed.")
 PROMISES_MOVED = Counter("berth_promises_moved_total", "Promised starts that were moved because hardware was lost.")
 ERROR_SECONDS = Histogram(
@@ -123,8 +114,14 @@ class LedgerBookkeeping(Bookkeeping):
 
     @activity.defn(name="workspace_ended")
     async def workspace_ended(self, end: WorkspaceEnd) -> None:
+        while await self._some_deleted(end):
+            pass  # what an attempt has done stays done when it is not finished in its time
         async with self._ledger.transaction() as connection:
             await workspaces.to_end(connection, UUID(end.workspace_id), end.phase, end.why, end.now)
+
+    async def _some_deleted(self, end: WorkspaceEnd) -> bool:
+        async with self._ledger.transaction() as connection:
+            return await workloads.delete_some(connection, UUID(end.workspace_id), end.now)
 
     @activity.defn(name="workspace_waits")
     async def workspace_waits(self, wait: WorkspaceWait) -> None:
@@ -137,6 +134,7 @@ class LedgerBookkeeping(Bookkeeping):
         self._courier.deliver_soon(done.messages)
         QUEUED.set(done.queued)
         GRANTED.inc(done.grants)
+        PREEMPTED.inc(done.preempted)
         return ArbiterReport(done.queued, done.grants)
 
     @activity.defn(name="estimate")

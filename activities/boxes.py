@@ -15,7 +15,7 @@ from domain.box import HOME, pod_name
 from domain.job import Job
 from ledger import boxes, disks, jobs
 from ledger.connection import Ledger
-from workflows.signatures import Boxes, BoxTelling, JobStop
+from workflows.signatures.jobs import Boxes, BoxTelling, JobStop
 
 LISTING_SECONDS_MAX: Final = 10.0
 

@@ -2,8 +2,9 @@
 
 from temporalio import activity
 
-from devices.verification import complaints
-from workflows.signatures import DeviceCheck, Devices
+from devices.nvml import DevicesUnavailable
+from devices.verification import complaints, too_few_at_rest
+from workflows.signatures.leases import DeviceCheck, Devices
 
 
 class NvmlDevices(Devices):
@@ -12,3 +13,10 @@ class NvmlDevices(Devices):
     @activity.defn(name="verify_devices")
     def verify_devices(self, check: DeviceCheck) -> list[str]:
         return complaints(check.ordinals)
+
+    @activity.defn(name="precheck_devices")
+    def precheck_devices(self, check: DeviceCheck) -> list[str]:
+        try:
+            return too_few_at_rest(len(check.ordinals))
+        except DevicesUnavailable as failure:
+            return [str(failure)]

@@ -38,7 +38,7 @@ from domain.failures import BerthFailure, ClusterRefused, DataMissing, InUse, No
 from domain.messages import Standing
 from ledger import disks, jobs
 from ledger.connection import Ledger
-from workflows.signatures import (
+from workflows.signatures.disks import (
     Copied,
     CopyGivenUp,
     DiskBookkeeping,

@@ -16,7 +16,8 @@ from domain.github import checked_user_name
 from domain.messages import Standing
 from ledger import boxes, lifecycle
 from ledger.connection import Ledger
-from workflows.signatures import GprAt, KeyFetching
+from workflows.signatures.jobs import KeyFetching
+from workflows.signatures.leases import GprAt
 
 KEPT_FOR: Final = timedelta(minutes=10)
 """Somebody's keys that were fetched for another box so lately are not fetched again."""

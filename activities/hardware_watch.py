@@ -12,7 +12,8 @@ from domain.idleness import Move
 from ledger import health, idleness
 from ledger.connection import Ledger
 from ledger.health import Recovery
-from workflows.signatures import HardwareWatching, Recovering, RecoveryLook, RecoveryStanding, Repairs
+from workflows.signatures.hardware import HardwareWatching, Recovering, RecoveryLook, RecoveryStanding
+from workflows.signatures.reconciling import Repairs
 
 log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ from domain.messages import Standing
 from domain.priority import band_of
 from ledger import disks, gprs, jobs
 from ledger.connection import Ledger
-from workflows.signatures import Jobs, JobStop
+from workflows.signatures.jobs import Jobs, JobStop
 
 SAFETY_NET = timedelta(seconds=60)
 """How much later than the lease's own end Kubernetes ends a training job by itself."""
@@ -124,9 +124,10 @@ def _place(standing: Standing, spec: JobSpec, deadline_seconds: int | None, pool
         job_id=standing.gpr_id,
         name=spec.name,
         fence=standing.fence if spec.gpus_per_replica else None,
-        nodes=tuple(part.node for part in standing.gpus),
+        nodes=tuple(part.host for part in standing.gpus),
         deadline_seconds=deadline_seconds,
         priority=band_of(standing.priority),
         pool=pool,
         volume=volume,
+        resource=standing.resource,
     )

@@ -17,6 +17,7 @@ from clusters.inventory import adopt_nodes, observe_nodes
 from clusters.pods import bound_pods
 from clusters.teardown import delete_pods, gpu_holders, lift_quarantine, strays
 from clusters.tenancy import apply_tenancy, delete_tenancy, namespaces_left
+from clusters.use import last_used
 from delivery.courier import Courier
 from delivery.temporal import TemporalDoor
 from domain.disk import DiskAction
@@ -25,6 +26,7 @@ from domain.gpr import Phase
 from domain.hardware import ObservedNode
 from domain.identifiers import SCHEDULING_DOMAIN, workspace_workflow_id
 from domain.messages import OutboxMessage, keep_reservation, kick_arbiter, start_recovery, start_workspace
+from domain.slices import host_of
 from ledger import (
     arbitration,
     disks,
@@ -37,6 +39,7 @@ from ledger import (
     leases,
     outbox,
     personal,
+    pods_seen,
     quotas,
     reservations,
     workspaces,
@@ -44,7 +47,9 @@ from ledger import (
 from ledger.connection import Ledger
 from ledger.leases import OpenLease
 from ledger.personal import Joining
-from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
+from workflows.signatures.reconciling import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
+
+Json = dict[str, Any]
 
 log = structlog.get_logger()
 
@@ -78,16 +83,29 @@ class RealClusterReconciling(ClusterReconciling):
         observed = {node.name: node for node in await asyncio.to_thread(observe_nodes, self._cluster)}
         async with self._ledger.reading() as connection:
             held = await leases.open_leases(connection, self._cluster.name)
+        pods = await asyncio.to_thread(bound_pods, self._cluster, observed)
+        await self._note_use(held, pods, at.now)
         mended = [
             *await self._write_missing_tokens(held, observed),
             *await self._take_left_over_tokens(observed),
-            *await self._clear_strays(observed),
+            *await self._clear_strays([pod for found in pods.values() for pod in found]),
             *await self._free_what_was_left_behind(at.now),
-            *await self._set_ceilings(),
+            *await self._set_ceilings(at.now),
             *await self._let_workspaces_join(at.now),
         ]
         await self._say(mended, at.now)
         return Repairs(mended)
+
+    async def _note_use(self, held: list[OpenLease], pods: Mapping[str, list[Json]], now: datetime) -> None:
+        """Whether pods are on the GPUs of each lease; of one that is also on a node which cannot be seen nothing is said."""
+        seen: dict[int, datetime | None] = {}
+        for lease in held:
+            nodes = _counts(lease)
+            if lease.phase is Phase.ACTIVE and nodes and nodes.keys() <= pods.keys():
+                there = (pod for node in nodes for pod in pods[node])
+                seen[lease.fence] = last_used(there, lease.token, now)
+        async with self._ledger.transaction() as connection:
+            await pods_seen.note(connection, seen, now)
 
     async def _write_missing_tokens(self, held: list[OpenLease], observed: Mapping[str, ObservedNode]) -> list[str]:
         """Tokens vanish with a Node object that is made anew, or with a kubelet's lost checkpoint."""
@@ -142,10 +160,8 @@ class RealClusterReconciling(ClusterReconciling):
         remove_tokens(self._cluster, key, [node])
         return there[node] > 0
 
-    async def _clear_strays(self, observed: Collection[str]) -> list[str]:
+    async def _clear_strays(self, pods: Collection[Json]) -> list[str]:
         """Pods that a scheduler bound by tokens which it had not yet seen to be gone; their GPUs are nobody's to use."""
-        seen = await asyncio.to_thread(bound_pods, self._cluster, observed)
-        pods = [pod for found in seen.values() for pod in found]
         if not strays(pods, ()):
             return []
         async with self._ledger.transaction() as connection:
@@ -162,10 +178,10 @@ class RealClusterReconciling(ClusterReconciling):
             left = await leases.left_behind(connection, self._cluster.name)
         mended = []
         for part in (one for one in left if one.devices_rest):
-            holders = await asyncio.to_thread(gpu_holders, self._cluster, part.token, [part.node])
+            holders = await asyncio.to_thread(gpu_holders, self._cluster, part.token, [host_of(part.node)])
             if holders:
                 continue
-            await asyncio.to_thread(lift_quarantine, self._cluster, [part.node])
+            await asyncio.to_thread(lift_quarantine, self._cluster, [host_of(part.node)])
             async with self._ledger.transaction() as connection:
                 await leases.release_left_behind(connection, self._cluster.name, part, now)
                 await inventory.lift_quarantine(connection, self._cluster.name, part.node, now)
@@ -174,10 +190,10 @@ class RealClusterReconciling(ClusterReconciling):
             await self.observe(now)  # the nodes without our taint, and a new plan
         return mended
 
-    async def _set_ceilings(self) -> list[str]:
+    async def _set_ceilings(self, now: datetime) -> list[str]:
         """A changed quota, or a ResourceQuota that somebody changed."""
         async with self._ledger.reading() as connection:
-            wanted = await quotas.ceilings(connection, self._cluster.name)
+            wanted = await quotas.ceilings(connection, self._cluster.name, now)
         changed = await asyncio.to_thread(set_ceilings, self._cluster, wanted)
         return [f"set the ceiling of namespace {namespace}" for namespace in changed]
 
@@ -284,7 +300,9 @@ def _name(pod: dict[str, Any]) -> str:
 
 
 def _counts(lease: OpenLease) -> dict[str, int]:
+    """By node of the cluster: of a lease on a part of one, by the node that it is a part of."""
     counts: dict[str, int] = {}
     for gpu in lease.gpus:
-        counts[gpu.node] = counts.get(gpu.node, 0) + 1
+        host = host_of(gpu.node)
+        counts[host] = counts.get(host, 0) + 1
     return counts

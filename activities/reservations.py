@@ -10,7 +10,7 @@ from clusters.use import is_used
 from delivery.courier import Courier
 from domain.messages import Standing
 from ledger.connection import Ledger
-from workflows.signatures import ReservationKeeping, ReservationLook, ReservationStanding, UseWatching
+from workflows.signatures.reservations import ReservationKeeping, ReservationLook, ReservationStanding, UseWatching
 
 
 class LedgerReservations(ReservationKeeping):
@@ -36,4 +36,4 @@ class ClusterUse(UseWatching):
 
     @activity.defn(name="see_use")
     def see_use(self, standing: Standing) -> bool:
-        return is_used(self._cluster, standing.token, [part.node for part in standing.gpus])
+        return is_used(self._cluster, standing.token, [part.host for part in standing.gpus])

@@ -8,7 +8,8 @@ from temporalio import activity
 
 from ledger import sample_upkeep
 from ledger.connection import Ledger
-from workflows.signatures import Repairs, SampleKeeping
+from workflows.signatures.hardware import SampleKeeping
+from workflows.signatures.reconciling import Repairs
 
 log = structlog.get_logger()
 

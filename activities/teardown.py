@@ -14,7 +14,8 @@ from clusters.connection import ClusterConnection
 from clusters.suspension import suspend_workloads
 from clusters.teardown import delete_gpu_pods, delete_pods, gpu_holders, late_pods, quarantine_nodes, still_there
 from domain.messages import Standing
-from workflows.signatures import QuarantineOrder, StuckNode, Teardown
+from domain.slices import host_of
+from workflows.signatures.leases import QuarantineOrder, StuckNode, Teardown
 
 POD_GRACE_SECONDS = 30
 """The longest that a pod may take to end by itself."""
@@ -50,7 +51,8 @@ class ClusterTeardown(Teardown):
         looks = 0
         while holders := gpu_holders(self._cluster, key, nodes):
             if time.monotonic() >= give_up_at:
-                return [StuckNode(node, "; ".join(str(pod) for pod in pods)) for node, pods in holders.items()]
+                whys = {node: "; ".join(str(pod) for pod in pods) for node, pods in holders.items()}
+                return [StuckNode(part.node, whys[part.host]) for part in standing.gpus if part.host in whys]
             looks += 1
             if looks % DELETE_AGAIN_LOOKS == 0:
                 delete_gpu_pods(self._cluster, key, list(holders), POD_GRACE_SECONDS)
@@ -60,7 +62,7 @@ class ClusterTeardown(Teardown):
     @activity.defn(name="quarantine_nodes")
     def quarantine_nodes(self, order: QuarantineOrder) -> None:
         for stuck in order.nodes:
-            quarantine_nodes(self._cluster, [stuck.node], stuck.why)
+            quarantine_nodes(self._cluster, [host_of(stuck.node)], stuck.why)
 
     @activity.defn(name="take_tokens")
     def take_tokens(self, standing: Standing) -> None:
@@ -74,4 +76,4 @@ class ClusterTeardown(Teardown):
 
 
 def _nodes(standing: Standing) -> list[str]:
-    return [part.node for part in standing.gpus]
+    return [part.host for part in standing.gpus]

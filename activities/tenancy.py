@@ -5,7 +5,7 @@ from temporalio import activity
 from clusters.connection import ClusterConnection
 from clusters.tenancy import apply_tenancy, delete_tenancy, namespaces_left
 from domain.workspace import Tenancy
-from workflows.signatures import TenancyKeeping
+from workflows.signatures.workspaces import TenancyKeeping
 
 
 class ClusterTenancy(TenancyKeeping):

@@ -1,4 +1,4 @@
-"""A pass of the arbiter: first the grants, under one lock and delivered at once; then everybody's estimates.
+"""A pass of the arbiter: first the grants and preemptions, under one lock and delivered at once; then everybody's estimates.
 
 Granting is one transaction: a pass that dies half-way has not happened. The plan may be wrong, the ledger's unique
 indexes may not: a grant that they refuse fails the pass, and it is tried again from a fresh snapshot. Estimating takes
@@ -13,15 +13,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from arbitration import promising
+from arbitration import preempting, promising
 from arbitration.honesty import learnt, with_interval
 from arbitration.keeping import note_starts
 from arbitration.snapshot import planned_start, read_snapshot
 from domain.hardware import Gpu
 from domain.identifiers import SCHEDULING_DOMAIN
-from domain.messages import GRANTED_SIGNAL, tell_gpr
+from domain.messages import GRANTED_SIGNAL, kick_arbiter, tell_gpr
 from ledger import arbitration, leases, lifecycle, outbox
-from planner.plan import plan, plan_grants
+from planner.plan import decide, plan
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,6 +42,8 @@ class Granted:
     queued: int
     grants: int
     messages: tuple[int, ...]
+    preempted: int = 0
+    """Leases that it ends early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,16 @@ class Estimated:
 
 
 async def grant(ledger: Ledger, now: datetime) -> Granted:
-    """Grant all that can start now."""
+    """Grant all that can start now, and end what makes room for stronger ones."""
     async with ledger.transaction() as connection:
         await arbitration.lock(connection, SCHEDULING_DOMAIN)
+        settled = await preempting.settle(connection, now)
         queue = await arbitration.queue(connection, now)
-        grants = await asyncio.to_thread(plan_grants, await read_snapshot(connection, queue, now))
-        messages = [message for one in grants for message in await _write_grant(connection, one, now)]
-    return Granted(len(queue), len(grants), tuple(messages))
+        decided = await asyncio.to_thread(decide, await read_snapshot(connection, queue, now))
+        granted = [message for one in decided.grants for message in await _write_grant(connection, one, now)]
+        ended = [message for one in decided.preemptions for message in await preempting.preempt(connection, one, now)]
+        again = [] if decided.is_whole or not ended else [await outbox.put(connection, kick_arbiter())]
+    return Granted(len(queue), len(decided.grants), (*settled, *granted, *ended, *again), len(ended))
 
 
 async def estimate(ledger: Ledger, now: datetime) -> Estimated:

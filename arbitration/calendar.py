@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.connection import Ledger
-    from planner.snapshot import Claim, LeaseView, NodeView, Snapshot
+    from planner.snapshot import Claim, Closure, LeaseView, NodeView, Snapshot
 
 
 class SpanKind(StrEnum):
@@ -59,6 +59,8 @@ class NodeCalendar:
     usable: bool
     unusable_reason: str
     spans: tuple[Span, ...]
+    closures: tuple[Closure, ...] = ()
+    """Announced maintenance, likewise in order."""
 
 
 async def calendar(ledger: Ledger, now: datetime, hours: int, cluster: str | None = None) -> list[NodeCalendar]:
@@ -74,13 +76,18 @@ def _calendar(snapshot: Snapshot, until: datetime, cluster: str | None) -> list[
         if span.begins_at < until:
             spans[place].append(span)
     nodes = (node for node in snapshot.nodes if cluster in {None, node.cluster})
-    return [_node(node, spans[node.cluster, node.name]) for node in sorted(nodes, key=_place)]
+    closures: defaultdict[tuple[str, str], list[Closure]] = defaultdict(list)
+    for closure in snapshot.closures:
+        if closure.begins_at < until:
+            closures[closure.cluster, closure.node].append(closure)
+    return [_node(node, spans[_place(node)], closures[_place(node)]) for node in sorted(nodes, key=_place)]
 
 
-def _node(node: NodeView, spans: list[Span]) -> NodeCalendar:
+def _node(node: NodeView, spans: list[Span], closures: list[Closure]) -> NodeCalendar:
     ordered = tuple(sorted(spans, key=lambda span: (span.begins_at, span.gpr_name, span.gpr_id)))
+    away = tuple(sorted(closures, key=lambda one: (one.begins_at, one.ends_at, one.name)))
     reason = "" if node.usable else node.unusable_reason or "out of use"
-    return NodeCalendar(node.cluster, node.name, node.shape, node.gpus, node.usable, reason, ordered)
+    return NodeCalendar(node.cluster, node.name, node.shape, node.gpus, node.usable, reason, ordered, away)
 
 
 def _place(node: NodeView) -> tuple[str, str]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from arbitration.snapshot import read_snapshot
 from domain.failures import WrongPhase
 from domain.identifiers import SCHEDULING_DOMAIN
+from domain.instants import spoken
 from domain.promises import Extension
-from ledger import arbitration
+from ledger import arbitration, preemption
 from planner.windows import longest_extension
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ async def longest(connection: Connection, gpr_id: UUID, wished_seconds: int, now
     Holds the arbiter's lock until the transaction ends. WrongPhase where there is no lease.
     """
     await arbitration.lock(connection, SCHEDULING_DOMAIN)
+    ending = await preemption.of_gpr(connection, gpr_id)
+    if ending is not None:
+        return Extension(0, f"it makes room for {ending.claimant}, and ends at {spoken(ending.ends_at)}")
     queue = await arbitration.queue(connection, now)
     snapshot = await read_snapshot(connection, queue, now)
     try:

@@ -131,7 +131,8 @@ class _Keeper:
 
     async def _place(self, workspace: Workspace, starts: Sequence[datetime], kept: Kept) -> None:
         wish, where = self._reservation.wish, (self._connection, self._reservation)
-        for place in await look(self._connection, workspace, wish, starts, self._now):
+        asked = (workspace, self._reservation.created_by, wish, starts)
+        for place in await look(self._connection, *asked, self._now):
             try:
                 await check_limits(self._connection, workspace.id, wish, 1, self._policy)
             except LimitReached as limit:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from domain.gpr import PlannedStart
     from ledger.arbitration import QueuedGpr
     from ledger.connection import Connection, Ledger
-    from planner.snapshot import Claim, Snapshot
+    from planner.snapshot import Claim, LeaseView, Snapshot
 
 MARGIN: Final = timedelta(seconds=10)
 """Between a start that is planned and the one that is promised: provisionings and teardowns take as long as they take."""
@@ -97,22 +97,37 @@ def _promised(snapshot: Snapshot, gpr: QueuedGpr, now: datetime) -> Promise:
 
 
 def _renewed(snapshot: Snapshot, gpr: QueuedGpr, now: datetime) -> Promise:
+    """Behind what else is promised, and before all that is not, as the plan has it meanwhile."""
     assert gpr.promise
-    found = _kept(snapshot, gpr.gpr_id, now + MARGIN)
+    queue = tuple(_without_place(claim, now) if claim.gpr_id == gpr.gpr_id else claim for claim in snapshot.queue)
+    found = _kept(replace(snapshot, queue=queue), gpr.gpr_id, now + MARGIN, is_promised=True)
     return replace(gpr.promise, starts_at=found.starts_at, cluster=found.cluster or "", nodes=found.nodes)
 
 
-def _kept(snapshot: Snapshot, gpr_id: str, not_before: datetime) -> Forecast:
+def _without_place(claim: Claim, now: datetime) -> Claim:
+    return replace(claim, pinned_start=now, planned_cluster="", planned_nodes=())
+
+
+def _kept(snapshot: Snapshot, gpr_id: str, not_before: datetime, *, is_promised: bool = False) -> Forecast:
     """Where it starts from then on, if all other promises are kept to their last moment."""
     queue = tuple(
-        replace(claim, pinned_start=None, not_before=max(not_before, claim.not_before or not_before))
+        replace(
+            claim,
+            pinned_start=not_before if is_promised else None,
+            not_before=max(not_before, claim.not_before or not_before),
+        )
         if claim.gpr_id == gpr_id
         else _to_its_last_moment(claim)
         for claim in snapshot.queue
     )
-    outcome = outcome_of(replace(snapshot, queue=queue), gpr_id)
+    outcome = outcome_of(replace(snapshot, queue=queue, leases=_as_they_end(snapshot)), gpr_id)
     assert isinstance(outcome, Forecast)  # what may not start yet is never granted
     return outcome
+
+
+def _as_they_end(snapshot: Snapshot) -> tuple[LeaseView, ...]:
+    """A promise counts on nobody's being preempted: that is not decided yet."""
+    return tuple(replace(lease, preemptible=False) for lease in snapshot.leases)
 
 
 def _to_its_last_moment(claim: Claim) -> Claim:

@@ -43,7 +43,7 @@ async def reserve(
     policy = await scheduling.policy(connection)
     starts = _first_starts(wish, policy, now)
     await check_limits(connection, workspace.id, wish, len(starts), policy)
-    found = await look(connection, workspace, wish, starts, now)
+    found = await look(connection, workspace, created_by, wish, starts, now)
     for place in found:
         if isinstance(place, NoRoom):
             raise refusal(wish, place)

@@ -63,12 +63,17 @@ async def check_limits(
 
 
 async def look(
-    connection: Connection, workspace: Workspace, wish: ReservationWish, starts: Sequence[datetime], now: datetime
+    connection: Connection,
+    workspace: Workspace,
+    created_by: UUID,
+    wish: ReservationWish,
+    starts: Sequence[datetime],
+    now: datetime,
 ) -> list[Place | NoRoom]:
     """Room for each of these times, beside that for those before it; nothing is written."""
     queue = await arbitration.queue(connection, now)
     behind_all = max((gpr.sequence for gpr in queue), default=0) + 1
-    plain = as_queued(_WISH, workspace, wish.request, behind_all)
+    plain = as_queued(_WISH, workspace, wish.request, behind_all, str(created_by))
     wanted = replace(plain, duration_seconds=wish.lease_seconds, fixed_start=starts[0])
     snapshot = await read_snapshot(connection, [*queue, wanted], now)
     template = next(claim for claim in snapshot.queue if claim.gpr_id == _WISH)

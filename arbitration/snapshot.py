@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from arbitration.fairness import standings
-from arbitration.limits import Limits, disk_limits, disk_operations, disk_use
+from arbitration.limits import Limits, disk_limits, disk_operations, disk_use, in_force
 from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
 from domain.limits import Amounts, PoolNode
-from ledger import inventory, leases, pools, quotas, scheduling
+from domain.slices import Slicing
+from ledger import inventory, leases, maintenance, pools, scheduling
 from ledger.arbitration import QueuedGpr
-from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
+from planner.snapshot import Claim, Closure, HeldGpu, LeaseView, NodeView, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
     from domain.gpr import GprRequest
     from domain.hardware import Node
+    from domain.scheduling import SchedulingPolicy
     from domain.workspace import Workspace
     from ledger.connection import Connection
     from ledger.leases import OpenLease
     from planner.plan import Forecast
+    from planner.snapshot import Uses
 
 PROVISIONING_SECONDS_EXPECTED = 3
 TEARDOWN_SECONDS_EXPECTED = 5
@@ -35,23 +38,33 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
     nodes = await inventory.bare_nodes(connection)
     open_leases = await leases.open_leases(connection)
     pools_of = await pools.of_nodes(connection)
-    limits = Limits(await quotas.limits(connection))
+    users: list[QueuedGpr | OpenLease] = [*queue, *open_leases]
+    known = await in_force(connection, {one.workspace for one in users}, {one.submitter for one in users}, now)
+    limits = Limits(known, now)
     policy = await scheduling.policy(connection)
     wanted = [gpr.disk for gpr in queue if gpr.disk is not None]
     operations = disk_operations(wanted, {lease.disk_id for lease in open_leases})
     return Snapshot(
         now=now,
         nodes=tuple(_node(node, open_leases, pools_of) for node in nodes),
-        leases=(*(_lease(lease, limits, now) for lease in open_leases), *operations),
+        leases=(*(_lease(lease, limits, policy, now) for lease in open_leases), *operations),
         queue=tuple(_claim(gpr, limits, now) for gpr in queue),
         limits=limits.all() + disk_limits(wanted),
         turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
         standings=await standings(connection, queue, policy, now),
         ageing_seconds=policy.ageing_seconds,
+        closures=await closures(connection, now),
+        notice_seconds=policy.notice_seconds,
     )
 
 
-def as_queued(gpr_id: str, workspace: Workspace, request: GprRequest, sequence: int) -> QueuedGpr:
+async def closures(connection: Connection, now: datetime) -> tuple[Closure, ...]:
+    """Announced maintenance of each node that is not over."""
+    away = await maintenance.ahead(connection, now)
+    return tuple(Closure(one.node.cluster, one.node.node, one.begins_at, one.ends_at, one.name) for one in away)
+
+
+def as_queued(gpr_id: str, workspace: Workspace, request: GprRequest, sequence: int, submitter: str = "") -> QueuedGpr:
     """What a request would be in the queue if it were submitted; nothing has been planned for it yet."""
     return QueuedGpr(
         gpr_id=gpr_id,
@@ -76,6 +89,8 @@ def as_queued(gpr_id: str, workspace: Workspace, request: GprRequest, sequence: 
         namespace=request.namespace,
         cpu_millis=request.cpu_millis,
         memory_mib=request.memory_mib,
+        preemptible=request.preemptible,
+        submitter=submitter,
     )
 
 
@@ -98,7 +113,8 @@ def _node(node: Node, open_leases: list[OpenLease], pools_of: Mapping[PoolNode, 
         usable=usable,
         unusable_reason="" if usable else f"{node.state.replace('_', ' ')}: {node.condition}".removesuffix(": "),
         blocked_ordinals=_used_by_strangers(node, open_leases) | node.set_aside,
-        pools=pools_of.get(PoolNode(node.cluster, node.name), frozenset()),
+        pools=pools_of.get(PoolNode(node.cluster, node.host), frozenset()),
+        sliced=node.slicing is not Slicing.NONE,
     )
 
 
@@ -117,7 +133,7 @@ def _used_by_strangers(node: Node, open_leases: list[OpenLease]) -> frozenset[in
     return frozenset(free[-node.foreign_gpus :])
 
 
-def _lease(lease: OpenLease, limits: Limits, now: datetime) -> LeaseView:
+def _lease(lease: OpenLease, limits: Limits, policy: SchedulingPolicy, now: datetime) -> LeaseView:
     return LeaseView(
         fence=lease.fence,
         gpr_id=lease.gpr_id,
@@ -126,8 +142,12 @@ def _lease(lease: OpenLease, limits: Limits, now: datetime) -> LeaseView:
         exclusive=lease.exclusive,
         until=_expected_end(lease, now),
         gpus=tuple(HeldGpu(lease.cluster, gpu.node, gpu.ordinal) for gpu in lease.gpus),
-        uses=limits.uses(lease.workspace, lease.namespace, Amounts(len(lease.gpus), lease.cpu_millis, lease.memory_mib))
-        + disk_use(lease.disk_id),
+        uses=_uses(limits, lease, len(lease.gpus)) + disk_use(lease.disk_id),
+        preemptible=lease.preemptible,
+        priority=lease.priority,
+        begun_at=lease.active_at,
+        guaranteed_until=lease.active_at + policy.guaranteed if lease.active_at else None,
+        preempted=lease.preempted,
     )
 
 
@@ -168,11 +188,16 @@ def _claim(gpr: QueuedGpr, limits: Limits, now: datetime) -> Claim:
         submitted_at=gpr.submitted_at,
         pool=gpr.pool,
         spread=gpr.spread,
-        uses=limits.uses(
-            gpr.workspace, gpr.namespace, Amounts(gpr.nodes * gpr.gpus_per_node, gpr.cpu_millis, gpr.memory_mib)
-        )
-        + disk_use(gpr.disk.id if gpr.disk else None),
+        uses=_uses(limits, gpr, gpr.nodes * gpr.gpus_per_node) + disk_use(gpr.disk.id if gpr.disk else None),
+        preemptible=gpr.preemptible,
+        was_preempted=gpr.was_preempted,
+        has_preempted=gpr.has_preempted,
     )
+
+
+def _uses(limits: Limits, user: QueuedGpr | OpenLease, gpus: int) -> Uses:
+    amounts = Amounts(gpus, user.cpu_millis, user.memory_mib)
+    return limits.uses(user.workspace, user.namespace, amounts, user.submitter, preemptible=user.preemptible)
 
 
 def _duration_seconds(gpr: QueuedGpr, now: datetime) -> int | None:

@@ -15,6 +15,7 @@ from arbitration.snapshot import read_snapshot
 from domain.gpr import Estimate
 from domain.gpu_kinds import GpuKind, NodeModel, split
 from domain.priority import PRIORITY_DEFAULT
+from domain.slices import cut_of
 from ledger import arbitration, census
 from planner.plan import openings
 from planner.snapshot import Claim
@@ -156,15 +157,17 @@ class _Tally:
         for lease in snapshot.leases:
             for gpu in lease.gpus:
                 held[gpu.cluster, gpu.node].add(gpu.ordinal)
+        away = {(one.cluster, one.node) for one in snapshot.closures if one.begins_at <= snapshot.now < one.ends_at}
         self._available, self._in_use = Counter[NodeModel](), Counter[NodeModel]()
         for node in snapshot.nodes:
-            if not node.pools:
+            if not node.pools and not node.sliced:  # parts of GPUs are none of these kinds, and no GPUs to be counted
                 used = len(held[node.cluster, node.name] | node.blocked_ordinals)
                 self._in_use[_model(node)] += used
-                self._available[_model(node)] += max(0, node.gpus - used) if node.usable else 0
+                takes_new = node.usable and (node.cluster, node.host) not in away
+                self._available[_model(node)] += max(0, node.gpus - used) if takes_new else 0
         self._queued = Counter[tuple[str, str]]()
         for claim in snapshot.queue:
-            if not claim.pool:
+            if not claim.pool and not cut_of(claim.shape):
                 self._queued[claim.shape.lower(), claim.instance_type.lower()] += claim.nodes * claim.gpus_per_node
 
     def of(self, kind: GpuKind, models: Iterable[NodeModel]) -> Stock:

@@ -54,7 +54,7 @@ def other_shapes(claim: Claim, nodes: Iterable[NodeView]) -> list[Variation]:
 
 def _in_reach(claim: Claim, node: NodeView) -> bool:
     kind = Kind.of(node)
-    suits = node.usable and node.gpus > 0 and node.memory_gib >= claim.memory_gib
+    suits = node.usable and not node.sliced and node.gpus > 0 and node.memory_gib >= claim.memory_gib
     return suits and in_pool(claim, kind) and in_reach(claim, kind)
 
 

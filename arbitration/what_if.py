@@ -35,6 +35,8 @@ class Wish(NamedTuple):
 
     workspace: Workspace
     request: GprRequest
+    submitter: str = ""
+    """Id of who would submit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class Foreseen:
     alternatives: tuple[Alternative, ...] = ()
 
 
-async def start_of(ledger: Ledger, workspace: Workspace, request: GprRequest, now: datetime) -> PlannedStart:
+async def start_of(ledger: Ledger, wish: Wish, now: datetime) -> PlannedStart:
     """Where and when it would start behind all that is queued already; position 0: at once."""
     async with ledger.reading() as connection:
-        snapshot, (wish,) = await _with_wishes(connection, [Wish(workspace, request)], now)
-    outcome = await asyncio.to_thread(outcome_of, snapshot, wish)
+        snapshot, (gpr_id,) = await _with_wishes(connection, [wish], now)
+    outcome = await asyncio.to_thread(outcome_of, snapshot, gpr_id)
     return _at_once(outcome, now) if isinstance(outcome, Grant) else planned_start(outcome)
 
 
@@ -121,7 +123,8 @@ def opening_estimate(opening: Opening, intervals: Intervals, now: datetime) -> E
 
 
 def _wish(wish: Wish, number: int, sequence: int) -> QueuedGpr:
-    return as_queued(f"{THE_WISH} {number}" if number else THE_WISH, wish.workspace, wish.request, sequence)
+    name = f"{THE_WISH} {number}" if number else THE_WISH
+    return as_queued(name, wish.workspace, wish.request, sequence, wish.submitter)
 
 
 def _at_once(grant: Grant, now: datetime) -> PlannedStart:

@@ -1,35 +1,34 @@
-"""How long a pass takes: `python -m bench.planner`, and how that grows: `python -m bench.planner --growth`.
+"""How long a pass takes: `python -m bench.planner`, and how that grows: `python -m bench.planner --growth --svg FILE`.
 
 Every time is printed beside the time of a fixed loop measured in the same run, since machines differ and share
-their cores. The world is crowded: mixed shapes, gangs, two clusters, half of the claims exclusive.
+their cores; `python -m bench.planner --instructions` counts instead, which no other process disturbs (it needs Valgrind).
+The world is crowded: mixed shapes, gangs, two clusters, half of the claims exclusive.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import time
 import tracemalloc
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 
+from bench._plot import Series, log_log
 from planner.plan import plan, plan_grants
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = 3600
 SIZES = ((1_000, 100), (10_000, 1_000))
-GROWTH = (
-    (1_000, 100),
-    (1_000, 1_000),
-    (10_000, 100),
-    (10_000, 1_000),
-    (10_000, 10_000),
-    (100_000, 1_000),
-    (100_000, 10_000),
-)
+GROWTH_QUEUES = (1_000, 10_000, 100_000)
+GROWTH_NODES = (100, 1_000, 10_000)
 SHAPES = ("T4", "A100", "H100")
 GPUS_PER_NODE = 8
 WORKSPACES = 300
@@ -38,12 +37,29 @@ DURATIONS = (HOUR // 2, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 12 * HOUR, 24 * HOUR
 
 def main() -> None:
     """Prints one line for each measurement."""
+    asked = _arguments()
+    if asked.instructions:
+        for queue, nodes in SIZES:
+            _print_instructions(queue, nodes)
+        return
     unit = _best_of(5, _calibration)
     print(f"calibration loop: {unit * 1000:.0f} ms (1x below)")
-    if "--growth" in sys.argv[1:]:
-        _print_growth(unit)
+    if asked.growth:
+        grown = _growth(asked, unit)
+        if asked.svg:
+            asked.svg.write_text(log_log("A whole plan", "queued", "times the calibration loop", grown))
     else:
         _print_sizes(unit)
+
+
+def _arguments() -> Namespace:
+    parser = ArgumentParser(prog="bench.planner", description=__doc__)
+    parser.add_argument("--growth", action="store_true", help="from 1,000 to 100,000 queued over 100 to 10,000 nodes")
+    parser.add_argument("--instructions", action="store_true", help="counts them, under Valgrind")
+    parser.add_argument("--queued-max", type=int, default=max(GROWTH_QUEUES), help="no more in a growth")
+    parser.add_argument("--nodes-max", type=int, default=max(GROWTH_NODES), help="no more in a growth")
+    parser.add_argument("--svg", type=Path, help="draws a growth into this file")
+    return parser.parse_args()
 
 
 def _print_sizes(unit: float) -> None:
@@ -56,13 +72,50 @@ def _print_sizes(unit: float) -> None:
         print(f"{label}: peak memory of a plan {_peak_mib(crowded):.0f} MiB")
 
 
-def _print_growth(unit: float) -> None:
-    for queue, nodes in GROWTH:
-        world = a_world(queue, nodes)
-        event = replace(world, leases=world.leases[1:])
-        label = f"{queue:>6} queued, {nodes:>5} nodes"
-        _print(f"{label}: whole plan", _best_of(1, partial(plan, world)), unit)
-        _print(f"{label}: grants after one lease ended", _best_of(1, partial(plan_grants, event)), unit)
+def _print_instructions(queue: int, nodes: int) -> None:
+    world = f"from bench.planner import *; world = a_world({queue}, {nodes})"
+    event = f"{world}; world = replace(world, leases=world.leases[1:])"
+    base, whole, grants, loop = (
+        _instructions(code) for code in (world, f"{world}; plan(world)", f"{event}; plan_grants(world)", _LOOP)
+    )
+    unit = loop - _instructions("from bench import planner")
+    for label, count in (("whole plan", whole - base), ("grants after one lease ended", grants - base)):
+        print(
+            f"{queue:>6} queued, {nodes:>5} nodes: {label}: {count / 1e6:.0f} M instructions, {count / unit:.2f}x",
+            flush=True,
+        )
+
+
+_LOOP = "from bench import planner; planner._calibration()"
+
+
+def _instructions(code: str) -> int:
+    """Of a whole run of Python."""
+    count = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+    told = subprocess.run([*count, sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    refs = re.search(r"I +refs: +([\d,]+)", told)
+    if not refs:
+        raise RuntimeError(f"Valgrind did not count: {told}")
+    return int(refs[1].replace(",", ""))
+
+
+def _growth(asked: Namespace, unit: float) -> list[Series]:
+    """For each number of nodes: how long a whole plan takes by how many are queued."""
+    queues = [queue for queue in GROWTH_QUEUES if queue <= asked.queued_max]
+    counts = [nodes for nodes in GROWTH_NODES if nodes <= asked.nodes_max]
+    return [
+        Series(f"{nodes:,} nodes", tuple((queue, _growing(queue, nodes, unit)) for queue in queues)) for nodes in counts
+    ]
+
+
+def _growing(queue: int, nodes: int, unit: float) -> float:
+    crowded = a_world(queue, nodes)
+    event = replace(crowded, leases=crowded.leases[1:])
+    label = f"{queue:>6} queued, {nodes:>5} nodes"
+    whole = _best_of(1, partial(plan, crowded))
+    _print(f"{label}: whole plan", whole, unit)
+    _print(f"{label}: grants after one lease ended", _best_of(1, partial(plan_grants, event)), unit)
+    return whole / unit
 
 
 def a_world(queue: int, nodes: int, seed: int = 1) -> Snapshot:
@@ -136,7 +189,7 @@ def _peak_mib(world: Snapshot) -> float:
 
 
 def _print(label: str, seconds: float, unit: float) -> None:
-    print(f"{label}: {seconds * 1000:.0f} ms, {seconds / unit:.1f}x")
+    print(f"{label}: {seconds * 1000:.0f} ms, {seconds / unit:.2f}x", flush=True)
 
 
 if __name__ == "__main__":

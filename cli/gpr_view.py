@@ -130,6 +130,9 @@ def _facts(gpr: Gpr, now: datetime) -> Iterable[tuple[str, str]]:
     lasts = "until it ends" if gpr.duration_seconds is None else f"for {span(gpr.duration_seconds)}"
     yield "wants", f"{wish(gpr)} {lasts}{_limits(gpr)}"
     yield "priority", f"{gpr.priority} ({gpr.band})"
+    if gpr.preemptible:
+        often = f"; it was {counted(gpr.preemptions, 'time')}" if gpr.preemptions else ""
+        yield "preemptible", f"for requests of a stronger band{often}"
     yield "submitted", f"{moment(gpr.submitted_at, now)} by {gpr.submitted_by}"
     yield "outlook", outlook(gpr, now)
     if gpr.promise and gpr.promise.starts_at and gpr.phase is Phase.QUEUED:

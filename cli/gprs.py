@@ -64,6 +64,9 @@ def create(  # noqa: PLR0913 - one argument for each option
     cluster: Annotated[list[str] | None, typer.Option(help="Only there; may be repeated, best first.")] = None,
     pool: Annotated[str, typer.Option(help="Only nodes of this pool; the workspace's by default.")] = "",
     requeue: Annotated[bool, typer.Option(help="Queue again when provisioning fails.")] = True,
+    preemptible: Annotated[
+        bool, typer.Option("--preemptible", help="It may be ended early for a stronger request, and is queued again.")
+    ] = False,
     idle_timeout: Annotated[str, typer.Option(help="Tell me when its GPUs were idle for so long, as in 30m.")] = "",
     release_when_idle: Annotated[bool, typer.Option("--release-when-idle", help="And then release it.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it is active.")] = False,
@@ -86,6 +89,7 @@ def create(  # noqa: PLR0913 - one argument for each option
         clusters=cluster or (),
         pool=pool,
         requeue_on_failure=requeue,
+        preemptible=preemptible,
         idle_timeout=idle_timeout or None,
         release_when_idle=release_when_idle,
     )

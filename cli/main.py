@@ -14,12 +14,14 @@ import typer
 
 from cli import (
     costs,
+    departments,
     gprs,
     gpus,
     idle_rules,
     inventory,
     keys,
     logs,
+    maintenance,
     pools,
     prices,
     quotas,
@@ -69,7 +71,9 @@ app.command(rich_help_panel=TIME)(scheduling.weight)
 app.command(rich_help_panel=GPUS)(inventory.nodes)
 app.command(rich_help_panel=GPUS)(inventory.clusters)
 app.add_typer(pools.app, name="pool", rich_help_panel=GPUS)
+app.add_typer(maintenance.app, name="maintenance", rich_help_panel=GPUS)
 app.add_typer(quotas.app, name="quota", rich_help_panel=GPUS)
+app.add_typer(departments.app, name="department", rich_help_panel=GPUS)
 app.add_typer(prices.app, name="price", rich_help_panel=GPUS)
 app.command(rich_help_panel=GPUS)(costs.cost)
 app.add_typer(gpus.app, name="gpu", rich_help_panel=GPUS)

@@ -45,7 +45,7 @@ def plan_lines(plan: Plan, width: int) -> Iterator[str]:
             shape = node.shape
             yield f"  {shape}"
         yield f"{node.node:<{label}}  {node.gpus:>3}  {scale.cells(node)}"
-        yield from (f"{'':<{label}}       {line}" for line in _named(node, plan.at))
+        yield from (f"{'':<{label}}       {line}" for line in (*_named(node, plan.at), *_away(node, plan.at)))
         if not node.usable:
             yield f"{'':<{label}}       out of use: {node.unusable_reason}"
     yield ""
@@ -93,7 +93,7 @@ class _Scale:
         if used >= node.gpus > 0:
             return "#"
         if not used:
-            return "."
+            return OUT_OF_USE if _is_away(node, begin, begin + self._step) else "."
         return DIGITS[used - 1] if used <= len(DIGITS) else MANY
 
 
@@ -115,6 +115,18 @@ def _named(node: NodePlan, now: datetime) -> Iterator[str]:
             begin = "" if span.kind == "lease" else f" from {_time(span.begins_at, now)}"
             end = f" until {_time(span.ends_at, now)}" if span.ends_at else ", no known end"
             yield f"{span.name} ({span.workspace}) {HOLDS.get(span.kind, span.kind)} {counted(span.gpus, 'GPU')}{begin}{end}"
+
+
+def _is_away(node: NodePlan, begin: datetime, end: datetime) -> bool:
+    """Through maintenance, for some part of that time."""
+    return any(one.begins_at < end and one.ends_at > begin for one in node.maintenance)
+
+
+def _away(node: NodePlan, now: datetime) -> Iterator[str]:
+    """A line for each announcement."""
+    for one in node.maintenance:
+        begin = f" from {_time(one.begins_at, now)}" if one.begins_at > now else ""
+        yield f"maintenance '{one.name}'{begin} until {_time(one.ends_at, now)}"
 
 
 def _time(instant: datetime, now: datetime) -> str:

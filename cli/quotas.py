@@ -1,4 +1,4 @@
-"""`berth quota`: how much of a namespace may be in use at once."""
+"""`berth quota`: how much of a namespace may be in use at once; who else may hold how much is in `shares`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cli import shares
 from cli.client import QuotaSetting
 from cli.client.answers import Quota
 from cli.screen import table
@@ -15,7 +16,7 @@ from domain.hardware import MEBIBYTES_PER_GIBIBYTE
 
 MILLIS = 1000
 
-app = typer.Typer(help="How much of a namespace may be in use at once.", no_args_is_help=True)
+app = typer.Typer(help="How much namespaces, workspaces and people may have at once.", no_args_is_help=True)
 
 Namespace = Annotated[str, typer.Argument(help="The namespace, on all clusters of its workspace.")]
 
@@ -58,16 +59,32 @@ def delete(terminal: Terminal, namespace: Namespace) -> None:
     terminal.screen.show(gone, f"namespace {gone.namespace} has no quota any more")
 
 
+app.command()(shares.workspaces)
+app.command()(shares.workspace)
+app.command()(shares.overrides)
+app.command()(shares.override)
+app.command()(shares.withdraw)
+app.command()(shares.users)
+app.command()(shares.user)
+
+
 def quota_table(found: list[Quota]) -> Table:
     """Many quotas."""
     built = table("NAMESPACE", "WORKSPACE", ">GPUS", ">CPUS", ">MEMORY GIB", "DESCRIPTION")
     for each in found:
         used, limit = each.used, each.limit
-        gpus = _of(used.gpus, limit.gpus, 1)
+        gpus = _of(used.gpus, limit.gpus, 1) + _for_now(each)
         cpus = _of(used.cpu_millis, limit.cpu_millis, MILLIS)
         memory = _of(used.memory_mib, limit.memory_mib, MEBIBYTES_PER_GIBIBYTE)
         built.add_row(each.namespace, each.workspace, gpus, cpus, memory, each.description)
     return built
+
+
+def _for_now(quota: Quota) -> str:
+    """What an override makes of it."""
+    if "gpus_now" not in quota.model_fields_set or quota.gpus_now == quota.limit.gpus:
+        return ""
+    return f" (now {'any' if quota.gpus_now is None else quota.gpus_now})"
 
 
 def _of(used: int | None, limit: int | None, unit: int) -> str:

@@ -29,6 +29,8 @@ def scheduling(  # noqa: PLR0913 - one argument for each option
     ageing: SpanOrNone = "",
     horizon: Span = "",
     grace: SpanOrNone = "",
+    guaranteed: Annotated[str, typer.Option(help="So long nothing is preempted, as in 30m, or 0.")] = "",
+    notice: Annotated[str, typer.Option(help="So long before it is told, as in 1m, or 0.")] = "",
     reservations_max: Annotated[int | None, typer.Option(min=0, help="Ahead of one workspace.")] = None,
     gpu_hours_max: Annotated[int | None, typer.Option(min=0, help="Likewise, in all.")] = None,
 ) -> None:
@@ -39,6 +41,8 @@ def scheduling(  # noqa: PLR0913 - one argument for each option
         "ageing_seconds": _seconds(ageing),
         "horizon_seconds": _seconds(horizon),
         "grace_seconds": _seconds(grace),
+        "guaranteed_seconds": _seconds(guaranteed),
+        "notice_seconds": _seconds(notice),
         "reservations_max": reservations_max,
         "gpu_hours_max": gpu_hours_max,
     }
@@ -78,4 +82,8 @@ def _picture(found: Scheduling) -> Table:
     built.add_row("reserved times of a workspace", str(found.reservations_max))
     built.add_row("reserved GPU-hours of a workspace", str(found.gpu_hours_max))
     built.add_row("given back unused after", format_duration(found.grace_seconds) if found.grace_seconds else "never")
+    built.add_row(
+        "nothing is preempted for", format_duration(found.guaranteed_seconds) if found.guaranteed_seconds else "-"
+    )
+    built.add_row("then it is told before", format_duration(found.notice_seconds) if found.notice_seconds else "-")
     return built

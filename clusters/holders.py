@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from clusters.manifests import GPU_RESOURCE, TOKEN_SUFFIX
-from domain.identifiers import is_lease_token
+from domain.identifiers import is_lease_token, is_token, resource_of
 
 Json = dict[str, Any]
 
@@ -79,31 +78,35 @@ def has_ended(pod: Json) -> bool:
 
 
 def gpus_held_beside(key: str, pods: Iterable[Json], tokens: Mapping[str, int]) -> int:
-    """GPUs of a node that are not this token's to use: what other leases have there, and what strangers use."""
+    """GPUs of a node that are not this token's to use: what other leases have there, and what strangers use.
+
+    Only devices of the kind that the token counts: what else the node has is another part of it.
+    """
+    resource = resource_of(key)
     used: Counter[str] = Counter()
     for pod in pods:
         if not has_ended(pod):
-            used += _use(pod["spec"])
-    others = ({*used, *tokens} | {_STRANGERS}) - {key}
+            used += _use(pod["spec"], resource)
+    others = ({*used, *(one for one in tokens if resource_of(one) == resource)} | {_STRANGERS}) - {key}
     return sum(max(used[other], tokens.get(other, 0)) for other in others)
 
 
 def asks_for_leased_gpus(pod_spec: Json, key: str) -> bool:
     """Whether pods of this template use the GPUs behind this token: a template that names none uses its workspace's."""
     named = token_keys(pod_spec) or (set() if is_lease_token(key) else {key})
-    return asked_count(pod_spec, GPU_RESOURCE) > 0 and named == {key}
+    return asked_count(pod_spec, resource_of(key)) > 0 and named == {key}
 
 
-def _use(pod_spec: Json) -> Counter[str]:
-    """The pod's GPUs, under the token that it has them by."""
-    keys = token_keys(pod_spec) or {_STRANGERS}
-    return Counter({key: asked_count(pod_spec, GPU_RESOURCE if key is _STRANGERS else key) for key in keys})
+def _use(pod_spec: Json, resource: str) -> Counter[str]:
+    """The pod's devices of this kind, under the token that it has them by."""
+    keys = {key for key in token_keys(pod_spec) if resource_of(key) == resource} or {_STRANGERS}
+    return Counter({key: asked_count(pod_spec, resource if key is _STRANGERS else key) for key in keys})
 
 
 def token_keys(pod_spec: Json) -> set[str]:
     """The capacity tokens that a pod asks for, by key."""
     limits = [(container.get("resources") or {}).get("limits") or {} for container in pod_spec.get("containers") or []]
-    return {name for limit in limits for name in limit if name.endswith(TOKEN_SUFFIX)}
+    return {name for limit in limits for name in limit if is_token(name)}
 
 
 def _stuck_reason(pod: Json, now: datetime) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from clusters.connection import ClusterConnection
-from clusters.observations import foreign_gpus, gpu_capacity, left_out_because, observed_node
+from clusters.observations import foreign_gpus, has_gpus, left_out_because, observed_node
 from clusters.parallel import for_each
 from clusters.taints import put_taint
-from domain.hardware import ObservedNode
+from domain.hardware import ObservedNode, ObservedPart
 from domain.identifiers import MANAGED_TAINT, WORKSPACE_LABEL
 
 Json = dict[str, Any]
@@ -25,7 +27,28 @@ def observe_nodes(connection: ClusterConnection) -> list[ObservedNode]:
     """Every node whose GPUs can be leased, as it is now."""
     nodes = leasable_nodes(connection)
     used = foreign_gpus(_bound_pods(connection), _workspace_namespaces(connection)) if nodes else {}
-    return [observed_node(node, used.get(node["metadata"]["name"], 0)) for node in nodes]
+    return one_resource_each([observed_node(node, used.get(node["metadata"]["name"])) for node in nodes])
+
+
+def one_resource_each(nodes: Collection[ObservedNode]) -> list[ObservedNode]:
+    """The same, but of a shape that comes as two resources, by two MIG strategies, only one is offered.
+
+    A gang of that shape could get both, and the pods of a job ask for one.
+    """
+    resources = defaultdict[str, set[str]](set)
+    for node in nodes:
+        for part in node.parts:
+            resources[part.shape].add(part.resource)
+    return [
+        replace(node, parts=tuple(_alone(part, max(resources[part.shape])) for part in node.parts)) for node in nodes
+    ]
+
+
+def _alone(part: ObservedPart, offered: str) -> ObservedPart:
+    if part.resource == offered:
+        return part
+    why = f"{part.shape} is {offered} on other nodes of the cluster: it is offered as that alone"
+    return replace(part, condition="; ".join(filter(None, [part.condition, why])))
 
 
 def adopt_nodes(connection: ClusterConnection, names: Collection[str]) -> list[str]:
@@ -40,10 +63,10 @@ def leasable_nodes(connection: ClusterConnection) -> list[Json]:
     """The nodes whose GPUs can be leased, as Kubernetes describes them."""
     found = []
     for node in connection.items(_NODES):
-        reason = left_out_because(node) if gpu_capacity(node) else "it has no GPUs"
+        reason = left_out_because(node) if has_gpus(node) else "it has no GPUs"
         if not reason:
             found.append(node)
-        elif gpu_capacity(node):
+        elif has_gpus(node):
             log.info("node %s of cluster %s is left out: %s", node["metadata"]["name"], connection.name, reason)
     return found
 

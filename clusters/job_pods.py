@@ -50,6 +50,8 @@ class JobPlace:
     pool: str = ""
     volume: str = ""
     """The claim that is a box's home; empty: its home goes with it."""
+    resource: str = GPU_RESOURCE
+    """What Kubernetes counts the GPUs of its lease by."""
 
 
 def secret_name(place: JobPlace) -> str:
@@ -129,8 +131,8 @@ def _limits(spec: JobSpec, place: JobPlace) -> dict[str, str]:
     if not spec.gpus_per_replica:
         return limits
     count = str(spec.gpus_per_replica)
-    tokens = {} if place.fence is None else {lease_token_key(place.fence): count}
-    return {**limits, GPU_RESOURCE: count, **tokens}
+    tokens = {} if place.fence is None else {lease_token_key(place.fence, place.resource): count}
+    return {**limits, place.resource: count, **tokens}
 
 
 def _gang_environment(spec: JobSpec, place: JobPlace) -> list[Json]:

@@ -6,23 +6,17 @@ told together, so a thousand events are few calls.
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from clusters.connection import ClusterConnection
-from clusters.failures import ListExpired
 from clusters.jobs import PODS, WORKLOADS, collection
-from clusters.watches import BACK_OFF_SECONDS_MAX, LIST_AGAIN_SECONDS, WATCH_SECONDS
-from domain.failures import BerthFailure
+from clusters.resumed_watch import ResumedWatch
 from domain.identifiers import JOB_LABEL
 
 Json = dict[str, Any]
 OnChange = Callable[[frozenset[str]], None]
-
-log = logging.getLogger(__name__)
 
 GATHER_SECONDS: Final = 0.2
 """Between two calls: short enough for a person who watches, long enough for a job's pods to start together."""
@@ -68,62 +62,22 @@ class _News:
             return taken
 
 
-class _KindWatch:
-    """Watches the objects of one kind in all namespaces: keeps whose they are and from where to go on."""
+class _KindWatch(ResumedWatch):
+    """The objects of one kind in all namespaces: keeps whose they are, and tells whatever is not as it was."""
 
     def __init__(self, connection: ClusterConnection, kind: str, news: _News, stop: threading.Event) -> None:
-        self._connection, self._kind = connection, kind
-        self._path = collection(kind, "")
-        self._news, self._stop = news, stop
+        super().__init__(connection, collection(kind, ""), stop, selector=JOB_LABEL)
+        self._news = news
         self._seen: dict[str, tuple[str, str]] = {}
-        self._version = ""
-        self._list_again_at = 0.0
 
-    def run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            try:
-                self._go_on()
-                failures = 0
-            except ListExpired:
-                self._version = ""
-                self._stop.wait(GATHER_SECONDS)
-            except BerthFailure as failure:
-                failures += 1
-                self._version = ""
-                log.warning("watching %s of cluster %s: %s", self._kind, self._connection.name, failure.message)
-                self._stop.wait(min(BACK_OFF_SECONDS_MAX, failures * GATHER_SECONDS))
-
-    def _go_on(self) -> None:
-        if not self._version or time.monotonic() > self._list_again_at:
-            self._list()
-        query = {"watch": "true", "allowWatchBookmarks": "true", "labelSelector": JOB_LABEL}
-        more = {"resourceVersion": self._version, "timeoutSeconds": str(WATCH_SECONDS)}
-        for event in self._connection.lines(self._path, **query, **more):
-            self._take(event)
-            if self._stop.is_set():
-                return
-
-    def _list(self) -> None:
-        """Tells whatever is not as it was when it was last seen."""
-        listed = self._connection.get(self._path, labelSelector=JOB_LABEL)
-        seen = {thing["metadata"]["uid"]: _mark(thing) for thing in listed["items"] or []}
+    def _listed(self, items: Sequence[Json], *, was_away: bool) -> None:  # noqa: ARG002 - that it is back changed no job
+        seen = {thing["metadata"]["uid"]: _mark(thing) for thing in items}
         changed = set(seen.items()) ^ set(self._seen.items())
         self._seen = seen
-        self._version = listed["metadata"]["resourceVersion"]
-        self._list_again_at = time.monotonic() + LIST_AGAIN_SECONDS
         if changed:
             self._news.add(*(job_id for _, (job_id, _) in changed))
 
-    def _take(self, event: Json) -> None:
-        thing = event["object"]
-        if event["type"] == "ERROR":
-            raise ListExpired(f"the watch ended: {thing.get('message')}")
-        if event["type"] != "BOOKMARK":
-            self._notice(thing, gone=event["type"] == "DELETED")
-        self._version = thing["metadata"]["resourceVersion"]
-
-    def _notice(self, thing: Json, *, gone: bool) -> None:
+    def _noticed(self, thing: Json, *, gone: bool) -> None:
         uid, mark = thing["metadata"]["uid"], _mark(thing)
         before = self._seen.pop(uid, mark)
         if not gone:

@@ -12,12 +12,11 @@ from typing import Any, Final
 import yaml
 
 from domain.identifiers import LABEL_DOMAIN, WORKSPACE_LABEL, access_anchor_name
+from domain.slices import GPU_RESOURCE as GPU_RESOURCE  # noqa: PLC0414 - the modules beside this one have it from here
 from domain.workspace import Tenancy
 
 Json = dict[str, Any]
 
-GPU_RESOURCE: Final = "nvidia.com/gpu"
-TOKEN_SUFFIX: Final = f".{LABEL_DOMAIN}/gpu"
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "berth"}
 UNMANAGED_LABEL: Final = f"{LABEL_DOMAIN}/unmanaged"
 FENCE_LABEL: Final = f"{LABEL_DOMAIN}/fence"

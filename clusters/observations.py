@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from clusters.holders import asked_count, has_ended, quantity_count
-from clusters.manifests import GPU_RESOURCE, QUARANTINE_ANNOTATION, TOKEN_SUFFIX, UNMANAGED_LABEL
+from clusters.manifests import GPU_RESOURCE, QUARANTINE_ANNOTATION, UNMANAGED_LABEL
+from clusters.parts import contradiction, device_counts, is_cut, is_device, parts_of
 from domain.hardware import ObservedNode
-from domain.identifiers import MANAGED_TAINT, QUARANTINE_TAINT
+from domain.identifiers import MANAGED_TAINT, QUARANTINE_TAINT, is_token
 
 Json = dict[str, Any]
 
@@ -23,41 +24,41 @@ def left_out_because(node: Json) -> str:
     labels = node["metadata"].get("labels") or {}
     if labels.get(UNMANAGED_LABEL) == "true":
         return f"labelled {UNMANAGED_LABEL}=true"
-    replicas = str(labels.get("nvidia.com/gpu.replicas", "1"))
-    if (replicas.isdecimal() and int(replicas) > 1) or labels.get("nvidia.com/gpu.product", "").endswith("-SHARED"):
-        return "its GPUs are time-sliced, so they cannot be held exclusively"
-    return ""
+    return contradiction(node)
 
 
-def gpu_capacity(node: Json) -> int:
-    """GPUs that the node has, healthy or not."""
-    return quantity_count(_status(node, "capacity").get(GPU_RESOURCE))
+def has_gpus(node: Json) -> bool:
+    """Whether the node has GPUs, whole or cut, healthy or not."""
+    return bool(device_counts(node))
 
 
-def observed_node(node: Json, foreign_gpus: int = 0) -> ObservedNode:
-    """A GPU node as Berth sees it."""
+def observed_node(node: Json, foreign: Mapping[str, int] | None = None) -> ObservedNode:
+    """A GPU node as Berth sees it. `foreign`: how many devices pods outside Berth use there, by resource."""
     labels = node["metadata"].get("labels") or {}
-    troubles = _troubles(node)
+    parts = parts_of(node, foreign or {})
+    whole = () if is_cut(parts) else parts
+    troubles = [*_troubles(node), *_sick_gpus(node)] if whole else _troubles(node)
     return ObservedNode(
         name=node["metadata"]["name"],
         shape=labels.get("nvidia.com/gpu.product", "unknown"),
         instance_type=labels.get("node.kubernetes.io/instance-type", ""),
-        gpus=gpu_capacity(node),
+        gpus=sum(part.count for part in whole),
         memory_mib=_whole_number(labels.get("nvidia.com/gpu.memory")),
         ready=not why_not_ready(node),
         schedulable=not troubles,
         condition="; ".join(filter(None, [why_not_ready(node), *troubles])),
         region=labels.get("topology.kubernetes.io/region", ""),
         cloud_provider=str(node.get("spec", {}).get("providerID", "")).partition(":")[0],
-        foreign_gpus=foreign_gpus,
+        foreign_gpus=sum(part.foreign for part in whole),
         tokens=node_tokens(node),
+        parts=() if whole else parts,
     )
 
 
 def node_tokens(node: Json) -> dict[str, int]:
     """Every capacity token on the node. Allocatable is what the scheduler goes by; a key in capacity alone counts 0."""
     allocatable = _status(node, "allocatable")
-    keys = [key for key in {**_status(node, "capacity"), **allocatable} if key.endswith(TOKEN_SUFFIX)]
+    keys = [key for key in {**_status(node, "capacity"), **allocatable} if is_token(key)]
     return {key: quantity_count(allocatable.get(key)) for key in sorted(keys)}
 
 
@@ -65,16 +66,24 @@ def node_fingerprint(node: Json) -> tuple[object, ...]:
     """What of a node matters for placing leases; heartbeats and Berth's own tokens leave it as it is."""
     seen = observed_node(node)
     hardware = (seen.shape, seen.instance_type, seen.gpus, seen.memory_mib, left_out_because(node))
-    return (*hardware, seen.ready, seen.schedulable, seen.condition)
+    return (*hardware, seen.parts, seen.ready, seen.schedulable, seen.condition)
 
 
-def foreign_gpus(pods: Iterable[Json], workspace_namespaces: frozenset[str]) -> Counter[str]:
-    """GPUs used on each node by pods that are not a workspace's."""
-    used: Counter[str] = Counter()
+def foreign_gpus(pods: Iterable[Json], workspace_namespaces: frozenset[str]) -> Mapping[str, Counter[str]]:
+    """GPUs used on each node by pods that are not a workspace's, by the resource that counts them."""
+    used = defaultdict[str, Counter[str]](Counter)
     for pod in pods:
         if pod["metadata"]["namespace"] not in workspace_namespaces and not has_ended(pod):
-            used[pod["spec"].get("nodeName", "")] += asked_count(pod["spec"], GPU_RESOURCE)
+            spec = pod["spec"]
+            asked = {resource: asked_count(spec, resource) for resource in _devices(spec)}
+            used[spec.get("nodeName", "")] += Counter(asked)
     return used
+
+
+def _devices(pod_spec: Json) -> set[str]:
+    containers = [*(pod_spec.get("containers") or []), *(pod_spec.get("initContainers") or [])]
+    limits = [(container.get("resources") or {}).get("limits") or {} for container in containers]
+    return {resource for limit in limits for resource in limit if is_device(resource)}
 
 
 def kept_off_daemon_sets(daemon_sets: Iterable[Json], nodes: Collection[Json]) -> list[str]:
@@ -118,7 +127,7 @@ def _troubles(node: Json) -> list[str]:
     kept_off = [
         f"taint {taint['key']}:{taint['effect']}" for taint in hard if _keeps_off(taint, cordoned=bool(cordoned))
     ]
-    return [*cordoned, *ours, *kept_off, *_sick_gpus(node)]
+    return [*cordoned, *ours, *kept_off]
 
 
 def _keeps_off(taint: Json, *, cordoned: bool) -> bool:
@@ -129,7 +138,9 @@ def _keeps_off(taint: Json, *, cordoned: bool) -> bool:
 
 def _sick_gpus(node: Json) -> list[str]:
     """A device plugin takes GPUs that fail out of allocatable; which ones they are it does not say."""
-    capacity, allocatable = gpu_capacity(node), quantity_count(_status(node, "allocatable").get(GPU_RESOURCE))
+    capacity, allocatable = (
+        quantity_count(_status(node, part).get(GPU_RESOURCE)) for part in ("capacity", "allocatable")
+    )
     return [f"{capacity - allocatable} of {capacity} GPUs are not healthy"] if allocatable < capacity else []
 
 

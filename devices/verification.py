@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pynvml
@@ -17,6 +18,30 @@ def complaints(ordinals: Sequence[int]) -> list[str]:
     """Why these GPUs are not free, one sentence each. Raises DevicesUnavailable when there is no driver."""
     with nvml():
         return [complaint for ordinal in ordinals for complaint in _complaints(ordinal)]
+
+
+def too_few_at_rest(count: int) -> list[str]:
+    """Why fewer GPUs of this node than that are free and whole, one sentence each; nothing when enough are.
+
+    Which of a node's GPUs the pods of a lease will get is the device plugin's choice, so the node is judged as a whole; where
+    one of them is cut there is no such judgement. Raises DevicesUnavailable when there is no driver.
+    """
+    with nvml():
+        ordinals = range(pynvml.nvmlDeviceGetCount())
+        if any(_is_cut(ordinal) for ordinal in ordinals):
+            return []
+        each = [_complaints(ordinal) for ordinal in ordinals]
+    at_rest = sum(not found for found in each)
+    if at_rest >= count:
+        return []
+    return [f"{at_rest} of its {len(each)} GPUs are at rest, not {count}", *(one for found in each for one in found)]
+
+
+def _is_cut(ordinal: int) -> bool:
+    with suppress(pynvml.NVMLError):
+        device = pynvml.nvmlDeviceGetHandleByIndex(ordinal)
+        return bool(pynvml.nvmlDeviceGetMigMode(device)[0] == pynvml.NVML_DEVICE_MIG_ENABLE)
+    return False
 
 
 def _complaints(ordinal: int) -> list[str]:

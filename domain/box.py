@@ -57,6 +57,7 @@ _OF_CAUSE: Final = {
     EndCause.PROVISIONING_FAILED: BoxStatus.PREPARING,
     EndCause.JOB_FAILED: BoxStatus.FAILED,
     EndCause.SUSPENDED: BoxStatus.QUEUED,
+    EndCause.PREEMPTED: BoxStatus.QUEUED,
 }
 
 

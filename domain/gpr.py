@@ -70,10 +70,13 @@ class EndCause(StrEnum):
     """It was reserved, and nobody used it in time."""
     MISSED = "missed"
     """It was reserved, and could not start while its time lasted."""
+    PREEMPTED = "preempted"
+    """It made room for a stronger request, and is queued again."""
 
 
 SUSPENDED: Final = "suspended"
 """The code of the reason why it does not start."""
+_COME_BACK: Final = frozenset({EndCause.PROVISIONING_FAILED, EndCause.SUSPENDED, EndCause.PREEMPTED})
 
 
 def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
@@ -82,7 +85,7 @@ def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
         return Phase.EXPIRED
     if cause is EndCause.PROVISIONING_FAILED:
         return Phase.QUEUED if requeue else Phase.FAILED
-    if cause is EndCause.SUSPENDED:
+    if cause in {EndCause.SUSPENDED, EndCause.PREEMPTED}:
         return Phase.QUEUED
     if cause is EndCause.JOB_FAILED:
         return Phase.FAILED
@@ -91,7 +94,7 @@ def phase_after(cause: EndCause, *, was_active: bool, requeue: bool) -> Phase:
 
 def may_come_back(phase: Phase, end_cause: str) -> bool:
     """Whether it is torn down now and, unless somebody ends it for good, queued again."""
-    return phase is Phase.RELEASING and end_cause in {EndCause.PROVISIONING_FAILED, EndCause.SUSPENDED}
+    return phase is Phase.RELEASING and end_cause in _COME_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ class GprRequest:
     """Its people want to be told when nobody has used its GPUs for so long; None: only others' rules count."""
     ends_when_idle: bool = False
     """And then it is to end."""
+    preemptible: bool = False
+    """Its lease may be ended early, to make room for a request of a stronger band; then it is queued again."""
 
     @property
     def gpus(self) -> int:
@@ -191,5 +196,7 @@ class Gpr:
     """What it had cost when it was last suspended."""
     promise: Promise | None = None
     """Stays as a record once it has started."""
+    preemptions: int = 0
+    """How often its lease made room for a stronger request."""
     cost: Decimal | None = None
     """Until now, or in all; None where there is no price or it has not run. Only readers that look it up set it."""

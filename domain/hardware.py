@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from domain.slices import GPU_RESOURCE, Slicing, cut_of, host_of, part_name, uncut
+
 MEBIBYTES_PER_GIBIBYTE = 1024
 
 
@@ -20,8 +22,31 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedPart:
+    """Devices of a cut node that one resource counts, all alike. `memory_mib` is of each."""
+
+    label: str
+    resource: str
+    shape: str
+    slicing: Slicing
+    count: int
+    memory_mib: int
+    foreign: int = 0
+    """Used by pods outside Berth."""
+    condition: str = ""
+    """Why nothing new may be placed here, although the node would do."""
+
+    def name_on(self, host: str) -> str:
+        """What this part of that node is called."""
+        return part_name(host, self.label)
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedNode:
-    """A GPU node as its cluster reports it. `memory_mib` is per GPU; `foreign_gpus` are used by pods outside Berth."""
+    """A GPU node as its cluster reports it. `memory_mib` is per GPU; `foreign_gpus` are used by pods outside Berth.
+
+    A node that is cut has no GPUs in `gpus`: all of them, whole ones too, are in `parts`.
+    """
 
     name: str
     shape: str
@@ -35,6 +60,7 @@ class ObservedNode:
     cloud_provider: str = ""
     foreign_gpus: int = 0
     tokens: dict[str, int] = field(default_factory=dict)
+    parts: tuple[ObservedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +114,15 @@ class Node:
     holders: tuple[GpuHolder, ...] = ()
     set_aside: frozenset[int] = frozenset()
     """Places of GPUs that nothing new is placed on, for what they have reported or because somebody said so."""
+    resource: str = GPU_RESOURCE
+    """What Kubernetes counts its GPUs by."""
+    slicing: Slicing = Slicing.NONE
+    """What one of its GPUs is: whole, an instance, or a turn on one that others use as well."""
+
+    @property
+    def host(self) -> str:
+        """The node that Kubernetes knows; its own name, but for a part of a node that is cut."""
+        return host_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +173,13 @@ _MODEL = re.compile(r"[a-z]{1,3}[0-9]+[a-z]*", re.ASCII)
 
 
 def means_shape(word: str, shape: str) -> bool:
-    """Whether people who say this mean that shape: `a100`, `A100-80G` and `NVIDIA-A100-SXM4-80GB` are one model."""
+    """Whether people who say this mean that shape: `a100`, `A100-80G` and `NVIDIA-A100-SXM4-80GB` are one model.
+
+    What was cut or shared is meant only by who says so: `a100-mig-1g.5gb`.
+    """
+    if cut_of(word) != cut_of(shape):
+        return False
+    word, shape = uncut(word), uncut(shape)
     parts = _PART.findall(word.lower())
     of_shape = set(_PART.findall(shape.lower()))
     models = [part for part in parts if _MODEL.fullmatch(part)][:1]

@@ -9,6 +9,7 @@ import re
 from uuid import UUID
 
 from domain.failures import InvalidRequest
+from domain.slices import DEVICE_PREFIX, GPU_RESOURCE
 
 LABEL_DOMAIN = "berth.io"
 WORKSPACE_LABEL = f"{LABEL_DOMAIN}/workspace"
@@ -32,7 +33,7 @@ HARDWARE_SCHEDULE_ID = "watch/hardware"
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
-_LEASE_TOKEN = re.compile(rf"lease-[0-9]{{1,9}}\.{re.escape(LABEL_DOMAIN)}/gpu", re.ASCII)
+_LEASE_TOKEN = re.compile(rf"lease-[0-9]{{1,9}}\.{re.escape(LABEL_DOMAIN)}/[a-z0-9.-]+", re.ASCII)
 NAME_LENGTH_MAX = 63
 GPR_NAME_LENGTH_MAX = 40
 
@@ -99,14 +100,24 @@ def tenant_label(workspace_name: str, workspace_id: UUID) -> str:
     return f"{readable or 'ws'}-{workspace_id.hex[-10:]}"
 
 
-def token_key(tenant: str) -> str:
-    """The extended resource whose count on a node says how many GPUs there are the workspace's to use."""
-    return f"{tenant}.{LABEL_DOMAIN}/gpu"
+def token_key(tenant: str, resource: str = GPU_RESOURCE) -> str:
+    """The extended resource whose count on a node says how many of its devices there are the workspace's to use."""
+    return f"{tenant}.{LABEL_DOMAIN}/{resource.removeprefix(DEVICE_PREFIX)}"
 
 
-def lease_token_key(fence: int) -> str:
-    """The extended resource that counts a job's own GPUs. No tenant's key: a tenant label ends in ten hex digits."""
-    return f"lease-{fence}.{LABEL_DOMAIN}/gpu"
+def lease_token_key(fence: int, resource: str = GPU_RESOURCE) -> str:
+    """The extended resource that counts a job's own devices. No tenant's key: a tenant label ends in ten hex digits."""
+    return token_key(f"lease-{fence}", resource)
+
+
+def is_token(key: str) -> bool:
+    """Whether this extended resource is a capacity token of Berth's."""
+    return f".{LABEL_DOMAIN}/" in key
+
+
+def resource_of(token: str) -> str:
+    """The devices that a token counts: `<tenant>.berth.io/mig-1g.5gb` is for `nvidia.com/mig-1g.5gb`."""
+    return f"{DEVICE_PREFIX}{token.partition('/')[2]}"
 
 
 def is_lease_token(key: str) -> bool:

@@ -1,8 +1,8 @@
 """When GPUs count as idle, and what follows. Pure: readings in, a step out.
 
 A lease is idle by a rule if for the whole window none of its GPUs did more than the threshold, none took more memory, and
-there are readings for nearly all of that time. What was not seen is not idle. First its people are warned; whoever uses
-the GPUs again has objected, and nothing more follows.
+there are readings for nearly all of that time; or if for the whole window no pod was on it, and no reading says otherwise.
+What was not seen is not idle. First its people are warned; whoever uses the GPUs again has objected, and nothing more follows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ COVERAGE_MIN: Final = 0.9
 """Of the window, with readings."""
 FRESH_SECONDS: Final = 60
 """How old the newest reading may be: between it and now anything may have happened."""
+LOOKS_APART_SECONDS_MAX: Final = 150.0
+"""Between two looks at the pods of a lease, and from the last one to now: they come every minute, and one may fail."""
 MEMORY_NOISE_MIB: Final = 16
 """Growth that drivers cause by themselves."""
 WINDOW_SECONDS_MIN: Final = 30
@@ -74,8 +76,17 @@ class GpuUse:
     processes_max: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PodsSeen:
+    """What looks at the pods of a lease have shown, each soon after the one before."""
+
+    empty_since: datetime
+    """From then until the last look no pod was on it; as late as that look where one was."""
+    looked_at: datetime
+
+
 class Use(StrEnum):
-    """What the readings of a window say."""
+    """What is known of a window."""
 
     IN_USE = "in_use"
     UNKNOWN = "unknown"
@@ -83,9 +94,11 @@ class Use(StrEnum):
     IDLE = "idle"
     UNTOUCHED = "untouched"
     """Idle, and there was not even a process on any of its GPUs."""
+    NO_POD = "no_pod"
+    """Nobody ran a pod on it, whatever is or is not known of its GPUs."""
 
 
-IS_IDLE: Final = frozenset({Use.IDLE, Use.UNTOUCHED})
+IS_IDLE: Final = frozenset({Use.IDLE, Use.UNTOUCHED, Use.NO_POD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,8 @@ class Finding:
 
     rule: IdleRule
     use: Use
+    known_to: datetime | None = None
+    """Up to when that is known; None: up to now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +139,18 @@ class Step:
     finding: Finding | None = None
 
 
-def judge(rule: IdleRule, uses: Sequence[GpuUse], active_at: datetime, now: datetime) -> Use:
-    """What the readings of all GPUs of a lease say by a rule's window and threshold."""
+def judge(
+    rule: IdleRule, uses: Sequence[GpuUse], active_at: datetime, now: datetime, pods: PodsSeen | None = None
+) -> Finding:
+    """What is known of all GPUs of a lease, and of its pods, by a rule's window and threshold. `pods` None: nobody looked."""
     if any(_was_used(use, rule) for use in uses):
-        return Use.IN_USE
+        return Finding(rule, Use.IN_USE)
+    if pods is not None and _was_empty(pods, rule, active_at, now):
+        return Finding(rule, Use.NO_POD, pods.looked_at)
     is_old_enough = active_at + timedelta(seconds=rule.window_seconds) <= now
     if not uses or not is_old_enough or not all(_was_seen(use, rule, now) for use in uses):
-        return Use.UNKNOWN
-    return Use.UNTOUCHED if all(use.processes_max == 0 for use in uses) else Use.IDLE
+        return Finding(rule, Use.UNKNOWN)
+    return Finding(rule, Use.UNTOUCHED if all(use.processes_max == 0 for use in uses) else Use.IDLE)
 
 
 def next_step(findings: Sequence[Finding], warned: Warned | None, now: datetime) -> Step:
@@ -148,12 +167,24 @@ def next_step(findings: Sequence[Finding], warned: Warned | None, now: datetime)
         return Step(Move.WARN, now + timedelta(seconds=first.rule.warning_seconds), first)
     if now < warned.release_at:
         return Step(Move.NOTHING)
-    return Step(Move.RELEASE, warned.release_at, enforcing[0])
+    sure = [finding for finding in enforcing if _covers(finding, warned.release_at)]
+    return Step(Move.RELEASE, warned.release_at, sure[0]) if sure else Step(Move.NOTHING)
+
+
+def _covers(finding: Finding, release_at: datetime) -> bool:
+    """A pod may have come since the last look: nothing ends before a look that is as late as it was warned of."""
+    return finding.known_to is None or finding.known_to >= release_at
 
 
 def _was_used(use: GpuUse, rule: IdleRule) -> bool:
     busy = use.utilisation_max is not None and use.utilisation_max > rule.threshold_percent
     return busy or (use.memory_growth_mib is not None and use.memory_growth_mib > MEMORY_NOISE_MIB)
+
+
+def _was_empty(pods: PodsSeen, rule: IdleRule, active_at: datetime, now: datetime) -> bool:
+    known = pods.looked_at - max(pods.empty_since, active_at)
+    is_fresh = now - pods.looked_at <= timedelta(seconds=LOOKS_APART_SECONDS_MAX)
+    return is_fresh and known >= timedelta(seconds=rule.window_seconds)
 
 
 def _was_seen(use: GpuUse, rule: IdleRule, now: datetime) -> bool:

@@ -47,3 +47,5 @@ class Quota:
     description: str
     set_by: str
     set_at: datetime
+    gpus_now: int | None = None
+    """As many GPUs as it allows at the instant of the question, by what overrides it."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from domain import identifiers
 from domain.gpr import Phase
+from domain.slices import GPU_RESOURCE, host_of
 
 GPR_WORKFLOW = "Gpr"
 JOB_WORKFLOW = "Job"
@@ -37,11 +38,16 @@ KICK_SIGNAL = "kick"
 
 @dataclass(frozen=True, slots=True)
 class NodeGpus:
-    """GPUs of one lease on one node. `agent`: the node has a Berth agent that can be asked about the devices."""
+    """GPUs of one lease on one node, or on a part of one. `agent`: it has a Berth agent to be asked about the devices."""
 
     node: str
     ordinals: list[int]
     agent: bool = False
+
+    @property
+    def host(self) -> str:
+        """The node that Kubernetes knows."""
+        return host_of(self.node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,15 @@ class Standing:
     """A job with people in it; `is_job` is true then, too."""
     disk_id: str = ""
     """The disk that its lease holds; empty: none."""
+    resource: str = GPU_RESOURCE
+    """What Kubernetes counts the GPUs of its lease by."""
 
     @property
     def token(self) -> str:
         """The extended resource that counts the GPUs of this lease: its workspace's, or its own."""
-        return identifiers.token_key(self.tenant) if self.exclusive else identifiers.lease_token_key(self.fence)
+        if self.exclusive:
+            return identifiers.token_key(self.tenant, self.resource)
+        return identifiers.lease_token_key(self.fence, self.resource)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ class SchedulingPolicy:
     """Likewise, in all."""
     grace_seconds: int = 900
     """For so long nobody need use what was reserved; then it is given back. 0: for as long as it lasts."""
+    guaranteed_seconds: int = 30 * 60
+    """For so long after it became active no lease is ended early for a stronger request; 0: it may be at once."""
+    notice_seconds: int = 60
+    """So long before such an end its people are told; 0: they are not told before."""
     set_by: str = ""
     set_at: datetime | None = None
 
@@ -31,6 +35,11 @@ class SchedulingPolicy:
     def horizon(self) -> timedelta:
         """How far ahead room is kept."""
         return timedelta(seconds=self.horizon_seconds)
+
+    @property
+    def guaranteed(self) -> timedelta:
+        """For how long no lease is ended early."""
+        return timedelta(seconds=self.guaranteed_seconds)
 
     @property
     def grace(self) -> timedelta:

@@ -5,14 +5,19 @@ It is a Gpr, with a job or without. Its phase says in one word what several of i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from domain.gpr import EndCause, Phase
+from domain.gpr import EndCause, Phase, may_come_back
 from domain.job import JobState
+from domain.slices import DEVICE_PREFIX, GPU_RESOURCE, cut_of
+
+GPR_KIND: Final = "gpr"
+"""The kind of a workload without pods of Berth's making; of others it is that of their job."""
 
 
 class WorkloadPhase(StrEnum):
@@ -51,6 +56,7 @@ BY_SOMEBODY: Final = frozenset(
 )
 """Causes of an end that somebody wished for: then a workload is deleted, and not merely over."""
 
+_LIVES: Final = frozenset({Phase.QUEUED, Phase.PROVISIONING, Phase.ACTIVE})
 _OF_STATE: Final = {
     JobState.PENDING: WorkloadPhase.INITIALIZING,
     JobState.RUNNING: WorkloadPhase.RUNNING,
@@ -111,7 +117,7 @@ def _of_active(signs: Signs) -> WorkloadPhase:
 def _of_releasing(signs: Signs) -> WorkloadPhase:
     if signs.is_suspended:
         return WorkloadPhase.STOPPING
-    if signs.end_cause == EndCause.SUSPENDED:
+    if signs.end_cause in {EndCause.SUSPENDED, EndCause.PREEMPTED}:
         return WorkloadPhase.RESUMING
     if signs.end_cause == EndCause.PROVISIONING_FAILED and signs.may_be_requeued:
         return WorkloadPhase.UPDATING
@@ -291,6 +297,14 @@ class Workload:
     image: str
     command: tuple[str, ...]
     arguments: tuple[str, ...]
+    preemptible: bool
+    options: Mapping[str, object]
+    """What its client said beyond all that, as its dialect keeps it."""
+    is_reserved: bool
+    """It has a time of its own, and cannot wait longer."""
+    shape: str
+    resource: str
+    """What Kubernetes counted its GPUs by when it last had some; empty: it had none yet."""
 
     @property
     def gpus(self) -> int:
@@ -298,6 +312,25 @@ class Workload:
         return self.nodes * self.gpus_per_node
 
     @property
+    def counted_by(self) -> str:
+        """Of what asks for MIG instances or shared GPUs, what Kubernetes counts these by; empty: whole GPUs."""
+        cut = cut_of(self.shape)
+        if not cut or self.resource:
+            return self.resource if cut else ""
+        profile = cut.removesuffix("-shared") if cut.startswith("mig-") else GPU_RESOURCE.removeprefix(DEVICE_PREFIX)
+        return f"{DEVICE_PREFIX}{profile}{'.shared' if cut.endswith('shared') else ''}"
+
+    @property
     def is_job(self) -> bool:
         """Whether its pods are Berth's own making."""
-        return self.kind != "gpr"
+        return self.kind != GPR_KIND
+
+    @property
+    def may_be_ended(self) -> bool:
+        """Whether it waits, runs, or will again, so that somebody may end it."""
+        return self.gpr_phase in _LIVES or may_come_back(self.gpr_phase, self.end_cause)
+
+    @property
+    def may_be_suspended(self) -> bool:
+        """Likewise, or resumed."""
+        return self.may_be_ended and not self.is_reserved

@@ -65,6 +65,13 @@ class QueuedGpr:
     promise: Promise | None = None
     fixed_start: datetime | None = None
     """It was reserved from then on."""
+    submitter: str = ""
+    """Id of who is limited by it; empty: nobody."""
+    preemptible: bool = False
+    was_preempted: bool = False
+    """Its lease made room for a stronger request."""
+    has_preempted: bool = False
+    """Leases are being ended early for it."""
 
 
 async def lock(connection: Connection, scheduling_domain: str) -> None:
@@ -106,6 +113,10 @@ async def queue(connection: Connection, now: datetime) -> list[QueuedGpr]:
             fixed_start=row["fixed_start"],
             submitted_at=row["submitted_at"],
             promise=promise_of(row),
+            submitter=row["submitter"],
+            preemptible=row["preemptible"],
+            was_preempted=row["was_preempted"],
+            has_preempted=row["has_preempted"],
         )
         for row in await connection.fetch(_SQL["queue"], now)
     ]

@@ -77,6 +77,7 @@ async def insert(  # noqa: PLR0913 - one argument for each thing that only the c
         request.memory_mib,
         request.disk_id,
         request.grace_seconds,
+        request.preemptible,
     )
     if written is None:
         raise WrongPhase("the workspace is being deleted")
@@ -159,6 +160,7 @@ def gpr_of(row: Row) -> Gpr:
         suspended_at=row["suspended_at"],
         spent=row["spent"],
         promise=promise_of(row),
+        preemptions=row["preemptions"],
     )
 
 
@@ -193,4 +195,5 @@ def _request(row: Row) -> GprRequest:
         memory_mib=row["memory_mib"],
         disk_id=row["disk_id"],
         grace_seconds=row["grace_seconds"],
+        preemptible=row["preemptible"],
     )

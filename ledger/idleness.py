@@ -14,11 +14,13 @@ from domain.durations import format_duration
 from domain.failures import NotFound
 from domain.gpr import EndCause, Phase
 from domain.idleness import (
+    LOOKS_APART_SECONDS_MAX,
     THRESHOLD_PERCENT,
     Finding,
     GpuUse,
     IdleRule,
     Move,
+    PodsSeen,
     SetRule,
     Source,
     Step,
@@ -46,6 +48,8 @@ VOUCHED_SECONDS: Final = 15.0
 """For how long a reading speaks: one and a half times the agents' interval."""
 RAW_WINDOW_SECONDS: Final = 7200
 """Longer windows are judged by the minute."""
+LEASES_AT_ONCE: Final = 100
+"""Asked about in one statement, which has a time-out."""
 WARNED_NOTICE: Final = "idle"
 WITHDRAWN_NOTICE: Final = "not_idle"
 RELEASED_NOTICE: Final = "idle_released"
@@ -61,6 +65,8 @@ class Watched:
     active_at: datetime
     rules: tuple[IdleRule, ...]
     warned: Warned | None
+    pods: PodsSeen | None
+    """None: nobody has looked at its pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ async def settle(connection: Connection, gpr_id: UUID, now: datetime) -> Outcome
 
 async def count_idle(connection: Connection, now: datetime) -> None:
     """Bring up to date how many of its GPUs each active Gpr leaves unused now."""
-    await connection.execute(_SQL["count_idle"], now, THRESHOLD_PERCENT, VOUCHED_SECONDS)
+    await connection.execute(_SQL["count_idle"], now, THRESHOLD_PERCENT, VOUCHED_SECONDS, LOOKS_APART_SECONDS_MAX)
 
 
 async def forget_warnings(connection: Connection) -> None:
@@ -173,6 +179,8 @@ def spoken(finding: Finding | None) -> str:
     assert finding is not None
     rule = finding.rule
     window = format_duration(rule.window_seconds)
+    if finding.use is Use.NO_POD:
+        return f"nobody uses it: no pod was on its GPUs for {window}"
     if finding.use is Use.UNTOUCHED:
         return f"its GPUs had no process for {window}"
     return f"its GPUs were idle for {window} (never above {rule.threshold_percent} %, and no more memory taken)"
@@ -184,7 +192,7 @@ Uses = dict[tuple[int, int], list[GpuUse]]
 
 def _step(watched: Watched, uses: Mapping[tuple[int, int], Sequence[GpuUse]], now: datetime) -> Step:
     findings = [
-        Finding(rule, judge(rule, uses.get((watched.fence, rule.window_seconds), ()), watched.active_at, now))
+        judge(rule, uses.get((watched.fence, rule.window_seconds), ()), watched.active_at, now, watched.pods)
         for rule in watched.rules
     ]
     return next_step(findings, watched.warned, now)
@@ -197,11 +205,10 @@ async def _uses(connection: Connection, watched: Sequence[Watched], now: datetim
         ("use", [pair for pair in asked if pair[1] <= RAW_WINDOW_SECONDS]),
         ("long_use", [pair for pair in asked if pair[1] > RAW_WINDOW_SECONDS]),
     ):
-        if not part:
-            continue
-        fences, windows = [pair[0] for pair in part], [pair[1] for pair in part]
-        for row in await connection.fetch(_SQL[statement], fences, windows, now, VOUCHED_SECONDS):
-            found[row["fence"], row["window_seconds"]].append(_use(row))
+        for first in range(0, len(part), LEASES_AT_ONCE):
+            fences, windows = zip(*part[first : first + LEASES_AT_ONCE], strict=True)
+            for row in await connection.fetch(_SQL[statement], fences, windows, now, VOUCHED_SECONDS):
+                found[row["fence"], row["window_seconds"]].append(_use(row))
     return found
 
 
@@ -228,6 +235,7 @@ def _watched(row: Row) -> Watched:
         active_at=row["active_at"],
         rules=(*theirs, *own),
         warned=Warned(row["warned_at"], row["release_at"]) if row["warned_at"] else None,
+        pods=PodsSeen(row["empty_since"], row["looked_at"]) if row["looked_at"] else None,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from domain.hardware import Cluster, GpuHolder, Node, NodeState, ObservedNode
+from domain.slices import GPU_RESOURCE, Slicing
 from ledger import events
 from ledger.statements import load
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Row
 
 _SQL = load("inventory")
+
+CUT_ANEW: Final = "its GPUs were cut anew while leases held them: nothing is placed here until those have ended"
 
 
 async def register_cluster(connection: Connection, name: str, capabilities: ClusterCapabilities, now: datetime) -> None:
@@ -35,8 +39,9 @@ async def register_cluster(connection: Connection, name: str, capabilities: Clus
 async def observe(connection: Connection, cluster: str, observed: Sequence[ObservedNode], now: datetime) -> bool:
     """Write what a cluster reports; whether anything changed that a plan depends on."""
     came_back = await connection.fetchval(_SQL["cluster_seen"], cluster, now)
-    changed = [node.name for node in observed if await _observe_node(connection, cluster, node, now)]
-    gone = await connection.fetch(_SQL["nodes_gone"], cluster, [node.name for node in observed], now)
+    rows = [row for node in observed for row in _rows(node)]
+    changed = [row.name for row in rows if await _observe_row(connection, cluster, row, now)]
+    gone = await connection.fetch(_SQL["nodes_gone"], cluster, [row.name for row in rows], now)
     if changed or gone or came_back:
         detail = {"cluster": cluster, "changed": changed[:50], "gone": [row["name"] for row in gone][:50]}
         await events.record(connection, now, "nodes_changed", detail=detail)
@@ -97,29 +102,68 @@ async def clusters(connection: Connection) -> list[Cluster]:
     ]
 
 
-async def _observe_node(connection: Connection, cluster: str, node: ObservedNode, now: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """A row: a node, or a part of one that is cut."""
+
+    node: ObservedNode
+    name: str
+    shape: str
+    gpus: int
+    memory_mib: int
+    foreign_gpus: int
+    resource: str = GPU_RESOURCE
+    slicing: Slicing = Slicing.NONE
+    condition: str = ""
+
+    @property
+    def state(self) -> NodeState:
+        if not self.node.ready:
+            return NodeState.NOT_READY
+        return NodeState.READY if self.node.schedulable and not self.condition else NodeState.CORDONED
+
+
+def _rows(node: ObservedNode) -> list[_Observed]:
+    """Of a node that is cut the node itself, without GPUs, and each of its parts."""
+    own = _Observed(node, node.name, node.shape, node.gpus, node.memory_mib, node.foreign_gpus)
+    return [
+        own,
+        *(
+            _Observed(
+                node=node,
+                name=part.name_on(node.name),
+                shape=part.shape,
+                gpus=part.count,
+                memory_mib=part.memory_mib,
+                foreign_gpus=part.foreign,
+                resource=part.resource,
+                slicing=part.slicing,
+                condition=part.condition,
+            )
+            for part in node.parts
+        ),
+    ]
+
+
+async def _observe_row(connection: Connection, cluster: str, row: _Observed, now: datetime) -> bool:
     name = await connection.fetchval(
         _SQL["observe_node"],
         cluster,
-        node.name,
-        node.shape,
-        node.instance_type,
-        node.gpus,
-        node.memory_mib,
-        node.region,
-        node.cloud_provider,
-        _observed_state(node),
-        node.condition,
-        node.foreign_gpus,
+        row.name,
+        row.shape,
+        row.node.instance_type,
+        row.gpus,
+        row.memory_mib,
+        row.node.region,
+        row.node.cloud_provider,
+        row.state,
+        "; ".join(filter(None, [row.node.condition, row.condition])),
+        row.foreign_gpus,
+        row.resource,
+        row.slicing,
         now,
     )
     return name is not None
-
-
-def _observed_state(node: ObservedNode) -> NodeState:
-    if not node.ready:
-        return NodeState.NOT_READY
-    return NodeState.READY if node.schedulable else NodeState.CORDONED
 
 
 async def _holders(connection: Connection, cluster: str | None) -> dict[tuple[str, str], list[GpuHolder]]:
@@ -150,16 +194,20 @@ def _node(row: Row, holders: list[GpuHolder]) -> Node:
         foreign_gpus=row["foreign_gpus"],
         holders=tuple(holders),
         set_aside=frozenset(row["set_aside"]),
+        resource=row["resource"],
+        slicing=Slicing(row["slicing"]),
     )
 
 
 def _effective_state(row: Row) -> tuple[NodeState, str]:
-    if row["quarantined_at"] is not None:
-        return NodeState.QUARANTINED, row["quarantine_reason"]
+    if row["host_quarantined_at"] is not None:
+        return NodeState.QUARANTINED, row["host_quarantine_reason"]
     if row["whole_because"] is not None:
         return NodeState.QUARANTINED, row["whole_because"]
     if row["away_since"] is not None:
         return NodeState.NOT_READY, f"cluster {row['cluster']} does not answer"
     if not row["sufficient"]:
         return NodeState.CORDONED, "; ".join(row["lacks"])
+    if row["is_cut_anew"]:
+        return NodeState.CORDONED, CUT_ANEW
     return NodeState(row["state"]), row["condition"]

@@ -10,6 +10,8 @@ from domain.devices import MEMORY_FLOOR_MIB
 from domain.gpr import Phase
 from domain.hardware import Gpu
 from domain.identifiers import lease_token_key, token_key
+from domain.priority import PRIORITY_MAX
+from domain.slices import GPU_RESOURCE
 from ledger import disks, events
 from ledger.statements import load
 
@@ -48,11 +50,20 @@ class OpenLease:
     disk_id: str | None = None
     fixed_start: datetime | None = None
     """It was reserved from then on, and its duration counts from there."""
+    submitter: str = ""
+    """Id of who asked for it."""
+    priority: int = PRIORITY_MAX
+    preemptible: bool = False
+    """It may be ended early for a stronger request."""
+    preempted: bool = False
+    """It is being ended early."""
+    resource: str = GPU_RESOURCE
+    """What Kubernetes counts its GPUs by."""
 
     @property
     def token(self) -> str:
         """The extended resource that counts its GPUs."""
-        return token_key(self.tenant) if self.exclusive else lease_token_key(self.fence)
+        return token_key(self.tenant, self.resource) if self.exclusive else lease_token_key(self.fence, self.resource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +76,12 @@ class LeftBehind:
     exclusive: bool
     devices_rest: bool
     """Nothing is left on them by their newest readings, or nobody reads them there."""
+    resource: str = GPU_RESOURCE
 
     @property
     def token(self) -> str:
         """The extended resource that counted its GPUs."""
-        return token_key(self.tenant) if self.exclusive else lease_token_key(self.fence)
+        return token_key(self.tenant, self.resource) if self.exclusive else lease_token_key(self.fence, self.resource)
 
 
 async def grant(connection: Connection, gpr_id: UUID, cluster: str, gpus: Sequence[Gpu], now: datetime) -> int | None:
@@ -83,7 +95,7 @@ async def grant(connection: Connection, gpr_id: UUID, cluster: str, gpus: Sequen
     disk_id: UUID | None = wish["disk_id"]
     if disk_id is not None and not await disks.may_be_granted(connection, disk_id, cluster):
         return None
-    row = await connection.fetchrow(_SQL["grant"], gpr_id, cluster, now)
+    row = await connection.fetchrow(_SQL["grant"], gpr_id, cluster, now, gpus[0].node if gpus else "")
     assert row is not None
     fence: int = row["fence"]
     nodes, ordinals = [gpu.node for gpu in gpus], [gpu.ordinal for gpu in gpus]
@@ -128,6 +140,11 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             memory_mib=row["memory_mib"],
             disk_id=row["disk_id"],
             fixed_start=row["fixed_start"],
+            submitter=row["submitter"],
+            priority=row["priority"],
+            preemptible=row["preemptible"],
+            preempted=row["preempted"],
+            resource=row["resource"],
         )
         for row in await connection.fetch(_SQL["open"], cluster)
     ]
@@ -141,7 +158,10 @@ async def hold_active(connection: Connection, gpr_id: UUID, fence: int) -> bool:
 async def left_behind(connection: Connection, cluster: str) -> list[LeftBehind]:
     """What closed leases still hold on quarantined nodes of a cluster."""
     rows = await connection.fetch(_SQL["left_behind"], cluster, MEMORY_FLOOR_MIB)
-    return [LeftBehind(row["fence"], row["node"], row["tenant"], row["exclusive"], row["devices_rest"]) for row in rows]
+    return [
+        LeftBehind(row["fence"], row["node"], row["tenant"], row["exclusive"], row["devices_rest"], row["resource"])
+        for row in rows
+    ]
 
 
 async def release_left_behind(connection: Connection, cluster: str, left: LeftBehind, now: datetime) -> None:

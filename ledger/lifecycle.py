@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SQL = load("gprs")
 _BOXES = load("boxes")
+_PREEMPTION = load("preemption")
 
 NOTICE_MINUTES = (30, 15, 5)
 """Before the end of a lease, when it is long enough for the notice to be news."""
@@ -59,6 +60,7 @@ async def standing(connection: Connection, gpr_id: UUID) -> Standing:
         is_job=row["kind"] is not None,
         is_box=row["kind"] == JobKind.BOX,
         disk_id=row["disk_id"],
+        resource=row["resource"],
     )
 
 
@@ -121,7 +123,8 @@ async def expire(connection: Connection, gpr_id: UUID, now: datetime) -> Standin
     """Begin the release if the lease's end has come by the ledger's own `end_at`, which a late signal may have moved."""
     row = await _locked(connection, gpr_id)
     if Phase(row["phase"]) is Phase.ACTIVE and row["end_at"] is not None and row["end_at"] <= now:
-        return await begin_release(connection, gpr_id, EndCause.EXPIRED, now)
+        is_preempted = await connection.fetchval(_PREEMPTION["ends"], row["fence"])
+        return await begin_release(connection, gpr_id, EndCause.PREEMPTED if is_preempted else EndCause.EXPIRED, now)
     return await standing(connection, gpr_id)
 
 
@@ -192,6 +195,24 @@ async def move_end(connection: Connection, gpr_id: UUID, end_at: datetime, now: 
     return await standing(connection, gpr_id)
 
 
+async def end_sooner(
+    connection: Connection, gpr_id: UUID, end_at: datetime, kind: str, message: str, now: datetime
+) -> Standing:
+    """Let an active lease, whose row is held, end sooner than it was to, and have its people told now."""
+    row = await _locked(connection, gpr_id)
+    await connection.execute(_SQL["set_end"], gpr_id, end_at)
+    await connection.execute(_SQL["withdraw_notices"], gpr_id, now)
+    await _set_notices(connection, gpr_id, now, end_at, row["grace_seconds"])
+    await connection.execute(_SQL["add_notice"], gpr_id, kind, now, message)
+    return await standing(connection, gpr_id)
+
+
+async def end_as_before(connection: Connection, gpr_id: UUID, end_at: datetime | None, now: datetime) -> None:
+    """Undo that; None: it has no known end again. The caller sees to its notices."""
+    await connection.execute(_SQL["set_end"], gpr_id, end_at)
+    await connection.execute(_SQL["withdraw_notices"], gpr_id, now)
+
+
 async def lengthen(connection: Connection, gpr_id: UUID, seconds: int, now: datetime, actor: str) -> Standing:
     """Have a lease that is being provisioned last longer: its end is not known yet."""
     row = await _locked(connection, gpr_id)
@@ -238,6 +259,8 @@ async def _come_to_rest(
         not_before = now + timedelta(seconds=RETRY_BACKOFF_SECONDS[history["retries"]]) if failures else None
         spent = (await prices.costs(connection, [gpr_id], now)).get(gpr_id, 0)
         await connection.execute(_SQL["requeue"], gpr_id, not_before, failures, spent)
+        if cause is EndCause.PREEMPTED:
+            await connection.execute(_PREEMPTION["rested"], gpr_id)
         await connection.execute(_BOXES["tell_anew"], gpr_id)
     else:
         await connection.execute(_SQL["to_rest"], gpr_id, after, now)

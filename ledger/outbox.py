@@ -39,6 +39,14 @@ async def put(connection: Connection, message: OutboxMessage) -> int:
     return int(await connection.fetchval(_SQL["put"], *_columns(message)))
 
 
+async def put_later(connection: Connection, message: OutboxMessage, due_at: datetime) -> int:
+    """Write a message that the relay is to deliver at an instant, a second late at most; the row's id.
+
+    Not to be handed to a courier before. Whoever gets it looks what is so by then: nothing takes it back.
+    """
+    return int(await connection.fetchval(_SQL["put_later"], *_columns(message), due_at))
+
+
 async def put_all(connection: Connection, messages: Sequence[OutboxMessage]) -> list[int]:
     """Write messages; their rows' ids."""
     columns = zip(*(_columns(message) for message in messages), strict=True)

@@ -66,9 +66,9 @@ async def limits(connection: Connection) -> Mapping[str, Mapping[str, Amounts]]:
     return found
 
 
-async def ceilings(connection: Connection, cluster: str) -> Mapping[str, int | None]:
-    """For Kubernetes' own ceiling: the GPUs of each namespace on a cluster; None: it has no quota."""
-    return {row["namespace"]: row["gpus"] for row in await connection.fetch(_SQL["ceilings"], cluster)}
+async def ceilings(connection: Connection, cluster: str, now: datetime) -> Mapping[str, int | None]:
+    """For Kubernetes' own ceiling: the most GPUs of each namespace on a cluster now and soon; None: it has no quota."""
+    return {row["namespace"]: row["gpus"] for row in await connection.fetch(_SQL["ceilings"], cluster, now)}
 
 
 def _quota(row: Row) -> Quota:

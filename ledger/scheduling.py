@@ -31,6 +31,8 @@ async def policy(connection: Connection) -> SchedulingPolicy:
         reservations_max=row["reservations_max"],
         gpu_hours_max=row["gpu_hours_max"],
         grace_seconds=row["grace_seconds"],
+        guaranteed_seconds=row["guaranteed_seconds"],
+        notice_seconds=row["notice_seconds"],
         set_by=row["set_by"],
         set_at=row["set_at"],
     )
@@ -40,7 +42,8 @@ async def set_policy(connection: Connection, wish: SchedulingPolicy, actor: str,
     """Let it count from now on. The ids of the messages to deliver after the commit."""
     numbers = (wish.half_life_seconds, wish.ageing_seconds, wish.horizon_seconds)
     limits = (wish.reservations_max, wish.gpu_hours_max, wish.grace_seconds)
-    await connection.execute(_SQL["set_policy"], wish.fair_share, *numbers, *limits, actor, now)
+    early = (wish.guaranteed_seconds, wish.notice_seconds)
+    await connection.execute(_SQL["set_policy"], wish.fair_share, *numbers, *limits, actor, now, *early)
     detail = {
         "fair_share": wish.fair_share,
         "half_life_seconds": wish.half_life_seconds,
@@ -49,6 +52,8 @@ async def set_policy(connection: Connection, wish: SchedulingPolicy, actor: str,
         "reservations_max": wish.reservations_max,
         "gpu_hours_max": wish.gpu_hours_max,
         "grace_seconds": wish.grace_seconds,
+        "guaranteed_seconds": wish.guaranteed_seconds,
+        "notice_seconds": wish.notice_seconds,
     }
     await events.record(connection, now, "scheduling_policy_set", actor=actor, detail=detail)
     return [await outbox.put(connection, kick_arbiter())]

@@ -26,6 +26,8 @@ _BY: Final = "/*by*/"
 _PAGE_BY: Final = {Field.PENDING_SECONDS: "page_by_pending", Field.RUNNING_SECONDS: "page_by_running"}
 FEW: Final = 2000
 """So many are sorted in less time than it takes to notice."""
+DELETED_AT_ONCE: Final = 1000
+"""In one transaction, which others may wait for."""
 HOLDING: Final = tuple(
     phase.value
     for phase in WorkloadPhase
@@ -220,6 +222,19 @@ async def set_type(
         raise InvalidRequest("there is no such category, or no such priority")
 
 
+async def delete_some(
+    connection: Connection, workspace_id: UUID, now: datetime, *, at_once: int = DELETED_AT_ONCE
+) -> bool:
+    """Some of what ended in a workspace that is going is deleted with it, at `now`; whether there may be more."""
+    return len(await connection.fetch(_SQL["delete_some"], workspace_id, now, at_once)) == at_once
+
+
+async def given_priority(connection: Connection, kind: str) -> int | None:
+    """What new workloads of a kind are given that name no priority; None: nobody has said, and dialects have their own."""
+    found: int | None = await connection.fetchval(_SQL["given_priority"], kind)
+    return found
+
+
 async def categories(connection: Connection) -> list[WorkloadCategory]:
     """All categories, by name."""
     return [WorkloadCategory(**row) for row in await connection.fetch(_SQL["categories"])]
@@ -267,7 +282,8 @@ _SAME: Final = (
     *("priority_class", "allocated_gpus", "idle_gpus", "pending_seconds", "running_seconds", "namespace", "end_cause"),
     *("failure", "granted_at", "active_at", "stopped_at", "suspended_at", "reason_code", "reason", "starts_at"),
     *("nodes", "gpus_per_node", "memory_gib", "cpu_millis", "memory_mib", "job_state", "job_reason", "job_message"),
-    *("job_observed_at", "pods_ready", "pods_wanted", "image"),
+    *("job_observed_at", "pods_ready", "pods_wanted", "image", "preemptible", "options", "is_reserved"),
+    *("shape", "resource"),
 )
 """Columns that are fields of the same name."""
 

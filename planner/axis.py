@@ -38,7 +38,7 @@ class Axis:
 
     def instant(self, offset: int) -> datetime | None:
         """None when the calendar does not reach that far."""
-        return self.now + timedelta(microseconds=offset) if offset <= self.last else None
+        return self.now + offset * _MICROSECOND if offset <= self.last else None
 
     def spoken(self, offset: int) -> str:
         """For sentences: `14:20 UTC`, with the date unless it is today."""

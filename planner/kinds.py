@@ -19,11 +19,13 @@ class Kind(NamedTuple):
     instance_type: str
     memory_gib: int
     pools: frozenset[str] = frozenset()
+    sliced: bool = False
 
     @classmethod
     def of(cls, view: NodeView) -> Kind:
         """The kind of a node."""
-        return cls(view.cluster, view.shape.casefold(), view.instance_type.casefold(), view.memory_gib, view.pools)
+        shape, instance_type = view.shape.casefold(), view.instance_type.casefold()
+        return cls(view.cluster, shape, instance_type, view.memory_gib, view.pools, view.sliced)
 
 
 def suits(claim: Claim, kind: Kind) -> bool:
@@ -43,7 +45,9 @@ def in_pool(claim: Claim, kind: Kind) -> bool:
 
 
 def has_shape(claim: Claim, kind: Kind) -> bool:
-    """The GPU that it asks for."""
+    """The GPU that it asks for. What is cut or shared has to be asked for by its own name: it is no GPU like others."""
+    if kind.sliced and kind.shape not in (claim.shape.casefold(), claim.instance_type.casefold()):
+        return False
     return _named(claim.shape, kind)
 
 

@@ -6,6 +6,7 @@ A node keeps its own steps; its set keeps its members' free counts and holes, so
 from __future__ import annotations
 
 from heapq import merge
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from planner.axis import FOREVER
@@ -27,14 +28,28 @@ class Holder(NamedTuple):
     name: str
     running: bool
     """False: only planned, by a stronger claim."""
+    closed: bool = False
+    """Nobody holds it: maintenance of that name is over then."""
+    preempted: bool = False
+    """It frees it before its time."""
+
+
+class Closed(NamedTuple):
+    """Maintenance of one node, by instants of the pass."""
+
+    begin: int
+    end: int
+    name: str
 
 
 class Node:
     """One node, with what is free on it over time."""
 
-    __slots__ = ("_free_now", "ends", "healthy_gpus", "informed", "kind", "rank", "steps", "view")
+    __slots__ = ("_closures", "_free_now", "ends", "healthy_gpus", "informed", "kind", "rank", "steps", "view")
 
-    def __init__(self, view: NodeView, held: Mapping[int, int], ends: dict[int, Holder]) -> None:
+    def __init__(
+        self, view: NodeView, held: Mapping[int, int], ends: dict[int, Holder], closures: Sequence[Closed] = ()
+    ) -> None:
         """`held`: when each GPU that is held now is free again; `ends`: who frees some at which instant."""
         self.view = view
         own = [ordinal for ordinal in range(view.gpus) if self.counts(ordinal)]
@@ -46,6 +61,9 @@ class Node:
         self._free_now = [ordinal for ordinal in own if ordinal not in held]
         freed = sorted(held[ordinal] for ordinal in own if ordinal in held)
         self.steps = Steps(len(self._free_now), (instant for instant in freed if instant < FOREVER))
+        self._closures = closures
+        for closed in closures:
+            self._close(closed)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -60,6 +78,10 @@ class Node:
     def counts(self, ordinal: int) -> bool:
         """It is one of the GPUs that are free or held here; false of those that are left alone."""
         return ordinal < min(self.view.gpus, NODE_GPUS_MAX) and ordinal not in self.view.blocked_ordinals
+
+    def closed_at(self, instant: int) -> Closed | None:
+        """The maintenance that it is in then."""
+        return next((closed for closed in self._closures if closed.begin <= instant < closed.end), None)
 
     def take(self, start: int, end: int, count: int, holder: Holder) -> None:
         """Gives GPUs to a holder from `start` until `end`."""
@@ -76,10 +98,45 @@ class Node:
         if self.informed:
             self.informed.given_back(self, start, end, count)
 
+    def free_early(self, start: int, end: int, count: int, holder: Holder) -> None:
+        """What a lease would hold until `end` is free from `start` on, but for maintenance meanwhile."""
+        for first, last in self._open(start, end):
+            self.steps.take(first, last, -count)
+            if self.informed:
+                self.informed.given_back(self, first, last, count)
+        self.ends.setdefault(start, holder)
+
+    def hold_on(self, start: int, end: int, count: int, holder: Holder) -> None:
+        """Undoes a `free_early`."""
+        for first, last in self._open(start, end):
+            self.steps.take(first, last, count)
+            if self.informed:
+                self.informed.taken(self, first, last, count)
+        if self.ends.get(start) == holder:
+            del self.ends[start]
+
     def pick_now(self, count: int) -> tuple[HeldGpu, ...]:
         """The lowest free GPUs, no longer free from here on."""
         picked, self._free_now = self._free_now[:count], self._free_now[count:]
         return tuple(HeldGpu(self.view.cluster, self.view.name, ordinal) for ordinal in picked)
+
+    def _open(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of a stretch of time in which there is no maintenance."""
+        parts: list[tuple[int, int]] = []
+        for closed in sorted(self._closures):
+            if start < closed.begin < end:
+                parts.append((start, closed.begin))
+            if closed.begin < end:
+                start = max(start, closed.end)
+        return [*parts, (start, end)] if start < end else parts
+
+    def _close(self, closed: Closed) -> None:
+        """Nothing is free meanwhile, whatever comes free meanwhile."""
+        begin, end = max(closed.begin, 0), closed.end
+        marks = [begin, *(instant for instant, _ in self.steps.changes() if begin < instant < end), end]
+        for first, last in pairwise(marks):
+            self.steps.take(first, last, self.steps.at(first))
+        self.ends.setdefault(end, Holder(closed.name, running=False, closed=True))
 
 
 class NodeSet:
@@ -136,8 +193,9 @@ class Nodes:
         """Nodes with at least so many GPUs free at that instant: the fewest free first, then by name."""
         free = [(nodes.nodes, nodes.free_at(instant)) for nodes in self.sets]
         for level in range(gpus, self.gpus_max + 1):
-            found = [_with_exactly(level, nodes, counts) for nodes, counts in free]
-            yield from found[0] if len(found) == 1 else merge(*found, key=lambda node: node.name)
+            found = [_with_exactly(level, nodes, counts) for nodes, counts in free if level in counts]
+            if found:
+                yield from found[0] if len(found) == 1 else merge(*found, key=lambda node: node.name)
 
     def room_now(self, claim: Claim) -> int:
         """How many of the claim's nodes, or parts of one where they may share, have GPUs free now."""

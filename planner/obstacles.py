@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from planner import kinds
+from planner import kinds, lending
 from planner.axis import FOREVER
-from planner.reasons import Reason, ReasonCode, limited_by, wish
+from planner.reasons import Reason, ReasonCode, limited_by, spoken_total, wish
 from planner.timeline import NODE_GPUS_MAX
+from planner.world import totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from planner.nodes import Node
     from planner.snapshot import Claim
-    from planner.world import Budget, World
+    from planner.steps import Steps
+    from planner.world import Budget, Share, World
 
 NAMES_SPOKEN_MAX = 3
 
@@ -41,16 +43,28 @@ class Obstacles:
 
 
 def _in_shares(claim: Claim, world: World) -> Reason:
-    for share in world.shares(claim):
-        limit = share.budget.limit
-        if share.amount > limit.total:
-            return Reason(ReasonCode.LARGER_THAN_ITS_QUOTA, f"asks for more than {limit.spoken}")
     stay = world.stay(claim)
+    for share in world.shares(claim):
+        allowed = totals(share.budget.limit, world.axis)
+        if allowed.first_fit(0, share.amount, stay) == FOREVER:
+            text = f"asks for more than {share.budget.limit.spoken}{_times_of(share, allowed, world)}"
+            return Reason(ReasonCode.LARGER_THAN_ITS_QUOTA, text + lending.hint(world, lending.sooner(world, claim)))
     never = [share.budget for share in world.shares(claim) if share.first_fit(0, stay) == FOREVER]
     budget = never[0] if never else None
     holder = budget.ends.get(FOREVER) if budget else None
     name = holder.name if holder else "what it holds"
-    return Reason(ReasonCode.NO_KNOWN_END, f"waits for {_limited(claim, budget)}: {name} has no known end")
+    text = f"waits for {_limited(claim, budget)}: {name} has no known end"
+    return Reason(ReasonCode.NO_KNOWN_END, text + lending.hint(world, lending.sooner(world, claim)))
+
+
+def _times_of(share: Share, allowed: Steps, world: World) -> str:
+    """When the limit itself is large enough, though not for as long as the claim stays."""
+    spans = [span for span in allowed.spans(share.amount) if span[1] > 0]
+    if not spans:
+        return " and than it will be at any time that is known" if share.budget.changes else ""
+    begin, end = spans[0]
+    since = f"from {world.axis.spoken(begin)} " if begin > 0 else ""
+    return f", or for longer: it is {spoken_total(allowed.at(begin))} {since}until {world.axis.spoken(end)}"
 
 
 def _limited(claim: Claim, budget: Budget | None) -> str:

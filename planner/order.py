@@ -34,24 +34,29 @@ _NO_WISHES: Mapping[str, Claim] = MappingProxyType({})
 def in_order(snapshot: Snapshot, wishes: Mapping[str, Claim] = _NO_WISHES) -> list[Claim]:
     """Strongest first; equals by their workspaces' turns where standings are known, then by order of submission.
 
+    Who was preempted goes first in its band.
     Wishes, by id, stand among the queue as if each came alone.
     """
     lifted = _lifts(snapshot)
     everybody = [*snapshot.queue, *wishes.values()]
-    by_age = sorted(everybody, key=lambda claim: (-lifted(claim), claim.sequence, claim.gpr_id))
+    by_age = sorted(
+        everybody, key=lambda claim: (-lifted(claim), not claim.was_preempted, claim.sequence, claim.gpr_id)
+    )
     if not snapshot.standings:
         return by_age
     turns = _turns(by_age, snapshot, wishes)
-    return sorted(by_age, key=lambda claim: (-lifted(claim), turns[claim.gpr_id]))
+    return sorted(by_age, key=lambda claim: (-lifted(claim), not claim.was_preempted, turns[claim.gpr_id]))
 
 
 def _lifts(snapshot: Snapshot) -> Callable[[Claim], int]:
     """The priority of a claim, with a point for each full period of waiting: never past its band."""
     if not snapshot.ageing_seconds:
-        return lambda claim: claim.priority
+        return lambda claim: _TOP_OF_BAND[band_of(claim.priority)] if claim.was_preempted else claim.priority
     axis, period = Axis.of(snapshot), snapshot.ageing_seconds * SECOND
 
     def lifted(claim: Claim) -> int:
+        if claim.was_preempted:
+            return _TOP_OF_BAND[band_of(claim.priority)]
         waited = -axis.offset(claim.submitted_at) if claim.submitted_at else 0
         return min(claim.priority + max(0, waited) // period, _TOP_OF_BAND[band_of(claim.priority)])
 

@@ -28,6 +28,8 @@ class Window(NamedTuple):
     nodes: tuple[Node, ...]
     held_back: bool
     """It starts the moment it may: its workspace or its own `not_before` decided, not a lack of GPUs."""
+    lent_from: int | None = None
+    """When it would start sooner if it could be preempted, and so count against no guarantee (`lending`)."""
 
 
 def earliest_window(world: World, claim: Claim) -> Window | None:
@@ -67,9 +69,12 @@ def window_at(world: World, claim: Claim, start: int) -> Window | None:
 
 def _earliest_of_shares(shares: Sequence[Share], start: int, stay: int) -> int:
     """From when on there is enough left of all of them at once; FOREVER: never."""
-    while start < FOREVER and not all(share.fits(start, stay) for share in shares):
-        start = max(share.first_fit(start, stay) for share in shares)
-    return start
+    while True:
+        before = start
+        for share in shares:
+            start = share.first_fit(start, stay)
+        if start == before or len(shares) == 1:
+            return start
 
 
 def _without_gpus(world: World, claim: Claim, start: int) -> Window | None:

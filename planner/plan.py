@@ -10,9 +10,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
+from planner import lending
 from planner.obstacles import Obstacles
 from planner.order import in_order
 from planner.placement import Window, earliest_window
+from planner.preemption import Preemption, Preemptions
 from planner.promises import Promises
 from planner.reasons import Reason, waiting
 from planner.world import World
@@ -60,36 +62,56 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every claim of the queue is in exactly one of the two, strongest first."""
+    """Every claim of the queue is in exactly one of the first two, strongest first."""
 
     grants: tuple[Grant, ...]
     forecasts: tuple[Forecast, ...]
+    preemptions: tuple[Preemption, ...] = ()
+    """None unless leases allow it. The forecasts are as if these leases were told now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What is to be done now."""
+
+    grants: tuple[Grant, ...]
+    preemptions: tuple[Preemption, ...]
+    is_whole: bool = True
+    """False: there may be more preemptions, in the next pass."""
 
 
 def plan(snapshot: Snapshot) -> Plan:
     """Everything at once: who starts now and where, who starts when, and why not sooner."""
     world = World(snapshot)
-    grants, forecasts = list[Grant](), list[Forecast]()
-    for claim, outcome in _settle(world, in_order(snapshot)):
+    grants, forecasts, preemptions = list[Grant](), list[Forecast](), Preemptions(world, snapshot)
+    for claim, outcome in _settle(world, in_order(snapshot), preemptions):
         if _starts_now(outcome):
             grants.append(_grant(claim, outcome))
         else:
             forecasts.append(_forecast(world, claim, outcome, len(forecasts) + 1))
-    return Plan(tuple(grants), tuple(forecasts))
+    return Plan(tuple(grants), tuple(forecasts), tuple(preemptions))
+
+
+def decide(snapshot: Snapshot) -> Decisions:
+    """The grants and preemptions of `plan`, sooner: claims behind the last one that might get either are not looked at."""
+    world = World(snapshot)
+    preemptions = Preemptions(world, snapshot)
+    settled = _settle(world, in_order(snapshot), preemptions, only_decisions=True)
+    grants = tuple(_grant(claim, outcome) for claim, outcome in settled if _starts_now(outcome))
+    return Decisions(grants, tuple(preemptions), is_whole=not preemptions.is_exhausted)
 
 
 def plan_grants(snapshot: Snapshot) -> tuple[Grant, ...]:
-    """The grants of `plan`, sooner: claims behind the last one that might start now are not looked at."""
-    world = World(snapshot)
-    settled = _settle(world, in_order(snapshot), only_grants=True)
-    return tuple(_grant(claim, outcome) for claim, outcome in settled if _starts_now(outcome))
+    """The grants of `decide`."""
+    return decide(snapshot).grants
 
 
 def outcome_of(snapshot: Snapshot, gpr_id: str) -> Grant | Forecast:
     """What `plan` says about one claim of the queue, sooner: weaker claims are not looked at."""
     world = World(snapshot)
     granted = 0
-    for place, (claim, outcome) in enumerate(_settle(world, in_order(snapshot)), start=1):
+    settled = _settle(world, in_order(snapshot), Preemptions(world, snapshot))
+    for place, (claim, outcome) in enumerate(settled, start=1):
         if claim.gpr_id == gpr_id:
             if _starts_now(outcome):
                 return _grant(claim, outcome)
@@ -108,7 +130,7 @@ def openings(snapshot: Snapshot, wishes: Iterable[Claim]) -> dict[str, Opening]:
         return {}
     world = World(snapshot)
     found: dict[str, Opening] = {}
-    for claim, outcome in _settle(world, in_order(snapshot, asked), asked):
+    for claim, outcome in _settle(world, in_order(snapshot, asked), Preemptions(world, snapshot), asked):
         if claim.gpr_id in asked:
             found[claim.gpr_id] = _opening(world, claim, outcome)
             if len(found) == len(asked):
@@ -117,29 +139,41 @@ def openings(snapshot: Snapshot, wishes: Iterable[Claim]) -> dict[str, Opening]:
 
 
 def _settle(
-    world: World, claims: Sequence[Claim], wishes: Collection[str] = (), *, only_grants: bool = False
+    world: World,
+    claims: Sequence[Claim],
+    preemptions: Preemptions,
+    wishes: Collection[str] = (),
+    *,
+    only_decisions: bool = False,
 ) -> Iterator[tuple[Claim, Window | Reason]]:
     """Each claim with the window it now holds, or with the reason why it cannot have one. Wishes hold nothing.
 
-    `only_grants`: claims behind the last that might start now are left out.
+    `only_decisions`: claims behind the last that might start now, or preempt, are left out.
     """
     obstacles = Obstacles(world)
     promises = Promises(world, claims)
-    for claim in _up_to_the_last_hopeful(world, promises, claims) if only_grants else claims:
+    for claim in _up_to_the_last_hopeful(world, promises, preemptions, claims) if only_decisions else claims:
         if claim in promises:
             yield claim, promises.settle(claim)
             continue
-        window = earliest_window(world, claim)
+        window = preemptions.window(claim, earliest_window(world, claim))
+        if window and not only_decisions:
+            window = lending.noted(world, claim, window)
         if window and claim.gpr_id not in wishes:
             world.reserve(claim, window)
         yield claim, window or obstacles.of(claim)
+        if claim.gpr_id in wishes:
+            preemptions.give_back(claim)
 
 
-def _up_to_the_last_hopeful(world: World, promises: Promises, claims: Iterable[Claim]) -> Iterator[Claim]:
+def _up_to_the_last_hopeful(
+    world: World, promises: Promises, preemptions: Preemptions, claims: Iterable[Claim]
+) -> Iterator[Claim]:
     """Asks anew before each claim, since every grant leaves fewer that might start now."""
     waiting_claims = deque(claims)
     while waiting_claims:
-        if promises.may_start_now(waiting_claims[-1]) or world.might_start_now(waiting_claims[-1]):
+        last = waiting_claims[-1]
+        if promises.may_start_now(last) or world.might_start_now(last) or preemptions.may_help(last):
             yield waiting_claims.popleft()
         else:
             waiting_claims.pop()

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from planner import lending
+from planner.snapshot import UNLIMITED
+from planner.world import totals
+
 if TYPE_CHECKING:
     from planner.nodes import Holder
     from planner.placement import Window
     from planner.snapshot import Claim, Limit
-    from planner.world import World
+    from planner.world import Budget, World
 
 
 class ReasonCode(StrEnum):
@@ -56,6 +60,8 @@ class ReasonCode(StrEnum):
     """Nodes that it needs are out of use."""
     CLUSTER_UNAVAILABLE = "cluster_unavailable"
     """Every node of its clusters is out of use."""
+    MAINTENANCE = "maintenance"
+    """Nodes that it gets are in maintenance, or would be before it had ended."""
     GPUS_BLOCKED = "gpus_blocked"
     """GPUs that it needs are unhealthy, or used by strangers."""
     NO_KNOWN_END = "no_known_end"
@@ -79,7 +85,7 @@ def waiting(world: World, claim: Claim, window: Window) -> Reason:
     if not window.held_back:
         return _for_gpus(world, claim, window)
     if window.start > world.earliest_asked(claim):
-        return _for_share(world, claim, window.start)
+        return _for_share(world, claim, window)
     return Reason(ReasonCode.BACKING_OFF, f"does not start before {world.axis.spoken(window.start)}")
 
 
@@ -95,6 +101,9 @@ def wish(claim: Claim, cluster: str) -> str:
 
 def _for_gpus(world: World, claim: Claim, window: Window) -> Reason:
     holder = next((node.ends[window.start] for node in window.nodes if window.start in node.ends), None)
+    if holder and holder.closed:
+        until = f"maintenance '{holder.name}' until {world.axis.spoken(window.start)}"
+        return Reason(ReasonCode.MAINTENANCE, f"waits for {wish(claim, window.cluster)}: {until}")
     code = ReasonCode.WAITING_FOR_GPUS if holder and holder.running else ReasonCode.BEHIND_STRONGER_CLAIMS
     when = f"first free {world.axis.spoken(window.start)}{_when_it_ends(holder)}"
     return Reason(code, f"waits for {wish(claim, window.cluster)}, {when}")
@@ -103,6 +112,8 @@ def _for_gpus(world: World, claim: Claim, window: Window) -> Reason:
 def _when_it_ends(holder: Holder | None) -> str:
     if not holder:
         return ""
+    if holder.preempted:
+        return f" when {holder.name} is preempted"
     return f" when {holder.name} ends" if holder.running else f" when {holder.name}, which goes first, ends"
 
 
@@ -113,11 +124,27 @@ def limited_by(claim: Claim, limit: Limit) -> str:
     return f"its workspace {claim.workspace_name or claim.workspace}, which runs one at a time"
 
 
-def _for_share(world: World, claim: Claim, start: int) -> Reason:
-    budgets = [share.budget for share in world.shares(claim)]
-    budget = next((each for each in budgets if start in each.ends), budgets[0])
+def spoken_total(total: int) -> str:
+    """How large a limit is, in words."""
+    return "no limit" if total >= UNLIMITED else str(total)
+
+
+def _for_share(world: World, claim: Claim, window: Window) -> Reason:
+    start, shares = window.start, world.shares(claim)
+    deciding = [share.budget for share in shares if share.decides(start)] or [shares[0].budget]
+    budget = next((each for each in deciding if start in each.ends), deciding[0])
+    text = f"waits for {limited_by(claim, budget.limit)}: {_what_ends(world, budget, start)}"
+    text += lending.hint(world, window.lent_from)
+    return Reason(ReasonCode.QUOTA_BUSY if budget.limit.key else ReasonCode.WORKSPACE_BUSY, text)
+
+
+def _what_ends(world: World, budget: Budget, start: int) -> str:
+    """Who holds it until then, or how much it is until then."""
+    if budget.changes.get(start, 0) < 0:
+        allowed = totals(budget.limit, world.axis)
+        before, after = (spoken_total(allowed.at(instant)) for instant in (start - 1, start))
+        return f"{before} until {world.axis.spoken(start)}, {after} from then on"
     holder = budget.ends.get(start)
     name = holder.name if holder else "another request"
     verb = "holds it" if holder and holder.running else "goes first, and holds it"
-    text = f"waits for {limited_by(claim, budget.limit)}: {name} {verb} until {world.axis.spoken(start)}"
-    return Reason(ReasonCode.QUOTA_BUSY if budget.limit.key else ReasonCode.WORKSPACE_BUSY, text)
+    return f"{name} {verb} until {world.axis.spoken(start)}"

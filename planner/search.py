@@ -11,7 +11,7 @@ from planner.axis import FOREVER
 from planner.spans import overlaps, starts_within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from planner.holes import Opening
     from planner.nodes import Node, Nodes
@@ -98,13 +98,15 @@ class Search:
 
     def _fitting(self, instant: int, planned: list[Node]) -> list[Node]:
         """The best nodes to start on at that instant; fewer than wanted when no more can."""
-        if self._are_enough(planned, self._parts_of(planned, instant)):
+        if planned and self._are_enough(planned, {node: self._parts(node, instant) for node in planned}):
             return planned
         found: list[Node] = []
         for node in self._nodes.tightest_first(instant, self._sizes[0]):
-            found += repeat(node, self._parts(node, instant))
-            if len(found) >= self._count:
-                break
+            parts = self._parts(node, instant)
+            if parts:
+                found += repeat(node, parts)
+                if len(found) >= self._count:
+                    break
         return found[: self._count]
 
     def _tightest(self, instant: int, parts: Collection[Part], planned: list[Node]) -> list[Node]:
@@ -120,15 +122,16 @@ class Search:
     def _are_enough(self, planned: Sequence[Node], parts: Mapping[Node, int]) -> bool:
         return len(planned) == self._count and all(parts.get(node, 0) >= planned.count(node) for node in planned)
 
-    def _parts_of(self, nodes: Iterable[Node], instant: int) -> dict[Node, int]:
-        return {node: self._parts(node, instant) for node in nodes}
-
     def _parts(self, node: Node, instant: int) -> int:
         """How many of the claim's nodes it can be from then on."""
-        if node.name in self._excluded:
+        if node.view.name in self._excluded:
             return 0
-        steps, stay = node.steps, self._stay
-        return sum(steps.fits(instant, size, stay) for size in self._sizes)
+        parts = 0
+        for size in self._sizes:
+            if not node.steps.fits(instant, size, self._stay):
+                break
+            parts += 1
+        return parts
 
     def _openings(self, start: int) -> Iterator[Opening]:
         """(first start, last start, node, size), in order of the first."""

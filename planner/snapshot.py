@@ -7,7 +7,10 @@ Reading them from the ledger is the caller's work; times are UTC and aware.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from domain.priority import PRIORITY_MAX
+from domain.slices import host_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +33,13 @@ class NodeView:
     """GPUs to leave alone on a usable node: unhealthy, or in use by strangers."""
     pools: frozenset[str] = frozenset()
     """Pools that it belongs to; without any it serves the claims that name none."""
+    sliced: bool = False
+    """Its GPUs are instances of GPUs, or shared: for those alone who ask for its shape by name."""
+
+    @property
+    def host(self) -> str:
+        """The node that Kubernetes knows: its own name, but for a part of a node that is cut."""
+        return host_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,22 @@ class HeldGpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Closure:
+    """Maintenance: a node is away from an instant until another. What runs stays until its end; nothing is placed into it."""
+
+    cluster: str
+    node: str
+    begins_at: datetime
+    ends_at: datetime
+    name: str
+    """For people, in reasons."""
+
+
+UNLIMITED: Final = 1 << 40
+"""The total of a limit at a time at which it does not count."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """So much of something may be in use at once, whoever uses it."""
 
@@ -49,6 +75,10 @@ class Limit:
     total: int
     spoken: str
     """For people, in reasons: `8 GPUs of namespace vision`."""
+    changes: tuple[tuple[datetime, int], ...] = ()
+    """(from when on, its total then), in order of time; `total` until the first. They end nothing that runs."""
+    guaranteed: bool = False
+    """Only what cannot be preempted counts against it: a claim could do without."""
 
 
 Uses = tuple[tuple[str, int], ...]
@@ -68,6 +98,15 @@ class LeaseView:
     """When the lease is expected to end; None: nobody knows."""
     gpus: tuple[HeldGpu, ...]
     uses: Uses = ()
+    preemptible: bool = False
+    """It may be ended early, once it works and its guaranteed time is over, for a claim of a stronger band."""
+    priority: int = PRIORITY_MAX
+    begun_at: datetime | None = None
+    """Since when it works: what is lost when it is ended early. None: it does not yet."""
+    guaranteed_until: datetime | None = None
+    """Not ended early before this instant; None: it may be at once."""
+    preempted: bool = False
+    """It ends early: `until` is when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +155,12 @@ class Claim:
     """An advance reservation: kept for it from this instant on, ahead of everybody, and never started earlier.
 
     On `planned_nodes` while these will do, else on others."""
+    preemptible: bool = False
+    """Its lease may be ended early, for a claim of a stronger band."""
+    was_preempted: bool = False
+    """Its lease was ended early for a stronger claim: it waits at the top of its band, and ends nobody's lease."""
+    has_preempted: bool = False
+    """Leases end early for it already: no more do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +187,9 @@ class Snapshot:
     """From the end of a lease to the next start on the same GPUs: the teardown."""
     standings: tuple[Standing, ...] = ()
     """For fair share among equals; a workspace without one has used nothing and weighs 1. Empty: age alone decides."""
+    notice_seconds: int = 60
+    """From when a lease is told that it ends early to its end."""
     ageing_seconds: int = 0
     """So long a wait counts as one point of priority, up to the top of its band; 0: no wait does."""
+    closures: tuple[Closure, ...] = ()
+    """May overlap; those that are over make no difference."""

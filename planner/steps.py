@@ -71,14 +71,14 @@ class Steps:
 
     def fits(self, start: int, wanted: int, length: int) -> bool:
         """So many are free from `start` on, for that long; FOREVER: for ever."""
-        return self.enough_until(start, wanted) >= end_of(start, length)
+        return self.enough_until(start, wanted) - start >= length
 
     def first_fit(self, instant: int, wanted: int, length: int) -> int:
         """The earliest start, from the given instant on, of a window of that length; FOREVER when there is none."""
         start = instant
         while start < FOREVER:
             until = self.enough_until(start, wanted)
-            if until >= end_of(start, length):
+            if until - start >= length:
                 return start
             start = self.enough_from(until, wanted)
         return FOREVER

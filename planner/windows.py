@@ -15,13 +15,14 @@ from planner.order import in_order
 from planner.placement import stretches_of, window_at
 from planner.promises import Promises
 from planner.reasons import limited_by
+from planner.steps import end_of
 from planner.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from planner.snapshot import Claim, LeaseView, Snapshot
+    from planner.snapshot import Claim, Closure, LeaseView, Snapshot
     from planner.world import Budget
 
 
@@ -38,9 +39,19 @@ class Blocker(NamedTuple):
     """What an extension ends at."""
 
     gpr_id: str
-    """Whose kept window it is; empty: nobody's, a limit is used up."""
+    """Whose kept window it is; empty: nobody's, a limit is used up or there is maintenance."""
     text: str
     """For people, without a capital or a full stop: `train-7 has node-1 from 14:20 UTC`."""
+
+
+class KeptWindow(NamedTuple):
+    """What is kept for a promise or a reservation."""
+
+    gpr_id: str
+    gpr_name: str
+    starts_at: datetime
+    is_reserved: bool
+    """False: it is promised, and starts no later."""
 
 
 class Extension(NamedTuple):
@@ -104,6 +115,23 @@ def longest_extension(snapshot: Snapshot, gpr_id: str, wished_seconds: int) -> E
     return Extension(max(0, possible), _blocker(world, promises, until, where))
 
 
+def kept_during(snapshot: Snapshot, closures: Iterable[Closure]) -> list[KeptWindow]:
+    """The promises and reservations that these closures, which are not in the snapshot, would take the room from."""
+    world, promises = _kept_world(snapshot)
+    away = [
+        (world.axis.offset(one.begins_at), world.axis.offset(one.ends_at), one.cluster, one.node) for one in closures
+    ]
+    found = list[KeptWindow]()
+    for claim, window in promises:
+        end, places = end_of(window.start, world.stay(claim)), {node.place for node in window.nodes}
+        starts_at = world.axis.instant(window.start)
+        if starts_at and any(
+            window.start < over and begin < end and (cluster, node) in places for begin, over, cluster, node in away
+        ):
+            found.append(KeptWindow(claim.gpr_id, claim.gpr_name, starts_at, is_reserved=claim.fixed_start is not None))
+    return found
+
+
 def _kept_world(snapshot: Snapshot, newcomer: Claim | None = None) -> tuple[World, Promises]:
     """Leases that run and windows that are kept: of all but the claim that is asked about."""
     world = World(snapshot)
@@ -133,6 +161,9 @@ def _ends_of_shares(world: World, lease: LeaseView) -> Iterator[tuple[int, Budge
 
 
 def _blocker(world: World, promises: Promises, until: int, where: Node | Budget) -> Blocker:
+    closed = where.closed_at(until) if isinstance(where, Node) else None
+    if closed and isinstance(where, Node):
+        return Blocker("", f"maintenance '{closed.name}' has {where.name} from {world.axis.spoken(closed.begin)}")
     for claim, window in promises:
         budgets = [share.budget for share in world.shares(claim)]
         if window.start == until and (where in window.nodes or where in budgets):

@@ -5,19 +5,19 @@ It answers what is there and takes note of what is given away. Choosing is `plac
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from planner.axis import FOREVER, SECOND, Axis
 from planner.kinds import suits
-from planner.nodes import Holder, Node, Nodes, NodeSet
+from planner.nodes import Closed, Holder, Node, Nodes, NodeSet
 from planner.search import Search
 from planner.snapshot import Limit
 from planner.steps import Steps, end_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from planner.kinds import Kind
     from planner.placement import Window
@@ -32,13 +32,18 @@ _ONE_AT_A_TIME = Limit(key="", total=1, spoken="")
 
 
 class Budget:
-    """What is left of a limit over time: the one seat of an exclusive workspace, or the GPUs of a quota."""
+    """What is left of a limit over time: the one seat of an exclusive workspace, or the GPUs of a quota.
 
-    __slots__ = ("ends", "left", "limit")
+    Less than nothing where more is in use than a limit that was lowered allows.
+    """
 
-    def __init__(self, limit: Limit) -> None:
+    __slots__ = ("changes", "ends", "left", "limit")
+
+    def __init__(self, limit: Limit, axis: Axis) -> None:
         self.limit = limit
-        self.left = Steps(limit.total)
+        self.left = totals(limit, axis)
+        self.changes = dict(self.left.changes())
+        """By instant: how much less its total is from then on."""
         self.ends: dict[int, Holder] = {}
 
     def take(self, start: int, end: int, amount: int, holder: Holder) -> None:
@@ -51,6 +56,15 @@ class Budget:
         self.left.take(start, end, -amount)
         if self.ends.get(end) == holder:
             del self.ends[end]
+
+
+def totals(limit: Limit, axis: Axis) -> Steps:
+    """A limit over time, with nothing taken of it."""
+    steps, total = Steps(limit.total), limit.total
+    for instant, then in limit.changes:
+        steps.take(max(0, axis.offset(instant)), FOREVER, total - then)
+        total = then
+    return steps
 
 
 class Share(NamedTuple):
@@ -67,19 +81,23 @@ class Share(NamedTuple):
         """From when on there is; FOREVER: never."""
         return self.budget.left.first_fit(start, self.amount, stay)
 
+    def decides(self, start: int) -> bool:
+        """There is too little left right before: it starts no sooner for want of this."""
+        return start > 0 and self.budget.left.at(start - 1) < self.amount
+
 
 class World:
-    """Built from a snapshot; changed only by `reserve`."""
+    """Built from a snapshot; what is free becomes less by `reserve`, and more only by undoing it or by `free`."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.axis = Axis.of(snapshot)
         leases = sorted(((self.axis.freed_at(lease), lease) for lease in snapshot.leases), key=_release)
-        self.nodes = _nodes(snapshot.nodes, leases)
-        self._workspaces = defaultdict[str, Budget](lambda: Budget(_ONE_AT_A_TIME))
-        self._limits = {limit.key: Budget(limit) for limit in snapshot.limits}
+        self.nodes = _nodes(snapshot.nodes, leases, _closures(snapshot, self.axis))
+        self._workspaces = defaultdict[str, Budget](lambda: Budget(_ONE_AT_A_TIME, self.axis))
+        self._limits = {limit.key: Budget(limit, self.axis) for limit in snapshot.limits}
         for freed, lease in leases:
             for share in self.shares(lease):
-                share.budget.take(0, freed, share.amount, Holder(lease.gpr_name, running=True))
+                share.budget.take(0, freed, share.amount, _holder(lease))
         self._nodes: dict[tuple[Kind, ...], Nodes] = {}
         self._suitable: dict[Asked, tuple[tuple[int, Nodes], ...]] = {}
         self._searches: dict[tuple[object, ...], tuple[tuple[int, Search], ...]] = {}
@@ -139,6 +157,36 @@ class World:
             share.budget.give_back(window.start, end, share.amount, holder)
         self._forget_what_is_proved()
 
+    def free(self, lease: LeaseView, start: int) -> None:
+        """Ends what a lease holds at that instant, before its time."""
+        freed, holder = self.axis.freed_at(lease), Holder(lease.gpr_name, running=True, preempted=True)
+        for node, count in self.held_by(lease).items():
+            node.free_early(start, freed, count, holder)
+        for share in self.shares(lease):
+            share.budget.left.take(start, freed, -share.amount)
+            share.budget.ends.setdefault(start, holder)
+        self._forget_what_is_proved()
+
+    def hold(self, lease: LeaseView, start: int) -> None:
+        """Undoes a `free`."""
+        freed, holder = self.axis.freed_at(lease), Holder(lease.gpr_name, running=True, preempted=True)
+        for node, count in self.held_by(lease).items():
+            node.hold_on(start, freed, count, holder)
+        for share in self.shares(lease):
+            share.budget.left.take(start, freed, share.amount)
+            if share.budget.ends.get(start) == holder:
+                del share.budget.ends[start]
+        self._forget_what_is_proved()
+
+    def held_by(self, lease: LeaseView) -> Counter[Node]:
+        """How many GPUs it has on each node, of those that count."""
+        held = Counter[Node]()
+        for gpu in lease.gpus:
+            node = self._by_place.get((gpu.cluster, gpu.node))
+            if node and node.counts(gpu.ordinal):
+                held[node] += 1
+        return held
+
     def might_start_now(self, claim: Claim) -> bool:
         """False is certain, and stays so for the rest of the pass."""
         wanted = (claim.nodes, claim.gpus_per_node, claim.spread, _asked(claim))
@@ -149,6 +197,10 @@ class World:
             return all(share.fits(0, 1) for share in self.shares(claim))
         self._hopeless.add(wanted)
         return False
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str], Node]:
+        return {node.place: node for node in self.nodes}
 
     @cached_property
     def _kinds(self) -> dict[str, dict[Kind, NodeSet]]:
@@ -179,21 +231,39 @@ class World:
         return self._nodes[kinds]
 
 
+def _holder(lease: LeaseView) -> Holder:
+    return Holder(lease.gpr_name, running=True, preempted=lease.preempted)
+
+
 def _release(lease: tuple[int, LeaseView]) -> tuple[int, int, str]:
     return (lease[0], lease[1].fence, lease[1].gpr_id)
 
 
-def _nodes(views: Iterable[NodeView], leases: Iterable[tuple[int, LeaseView]]) -> list[Node]:
+def _nodes(
+    views: Iterable[NodeView],
+    leases: Iterable[tuple[int, LeaseView]],
+    closures: Mapping[tuple[str, str], Sequence[Closed]],
+) -> list[Node]:
     held: defaultdict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     ends: defaultdict[tuple[str, str], dict[int, Holder]] = defaultdict(dict)
     for freed, lease in leases:
-        holder = Holder(lease.gpr_name, running=True)
+        holder = _holder(lease)
         for gpu in lease.gpus:
             # Ascending by time: of two leases on one GPU the later end counts.
             held[gpu.cluster, gpu.node][gpu.ordinal] = freed
             ends[gpu.cluster, gpu.node].setdefault(freed, holder)
     places = ((_place(view), view) for view in sorted(views, key=_place))
-    return [Node(view, held[place], ends[place]) for place, view in places]
+    return [Node(view, held[place], ends[place], closures.get((view.cluster, view.host), ())) for place, view in places]
+
+
+def _closures(snapshot: Snapshot, axis: Axis) -> dict[tuple[str, str], list[Closed]]:
+    """By node, those that are not over."""
+    closed: defaultdict[tuple[str, str], list[Closed]] = defaultdict(list)
+    for one in sorted(snapshot.closures, key=lambda one: (one.begins_at, one.ends_at, one.name)):
+        begin, end = axis.offset(one.begins_at), axis.offset(one.ends_at)
+        if end > max(begin, 0):
+            closed[one.cluster, one.node].append(Closed(begin, end, one.name))
+    return closed
 
 
 def _place(view: NodeView) -> tuple[str, str]:

@@ -85,6 +85,8 @@ def a_node_document(name: str = "t4-1", **changes: Any) -> Json:
         "free_gpus": 1,
         "held_gpus": 0,
         "foreign_gpus": 0,
+        "resource": "nvidia.com/gpu",
+        "slicing": "none",
         "memory_mib": 15360,
         "memory_gib": 15,
         "region": "us-east-1",

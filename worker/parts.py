@@ -166,7 +166,7 @@ def cluster_worker(
     )
 
 
-def node_worker(client: Client, cluster: str, node: str) -> Worker:
+def node_worker(client: Client, cluster: str, node: str, *, interceptors: Sequence[Interceptor] = ()) -> Worker:
     """The steps on a node itself."""
     return Worker(
         client,
@@ -174,7 +174,7 @@ def node_worker(client: Client, cluster: str, node: str) -> Worker:
         activities=steps_of(NvmlDevices()),
         activity_executor=ThreadPoolExecutor(2, thread_name_prefix="nvml"),
         max_concurrent_activities=2,
-        interceptors=[EveryActivity()],
+        interceptors=[*interceptors, EveryActivity()],
         graceful_shutdown_timeout=GRACE,
     )
 

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import ARBITER_WORKFLOW, KICK_SIGNAL
     from workflows import visibility
     from workflows.activity_options import ARBITER, on_ledger
-    from workflows.signatures import Bookkeeping
+    from workflows.signatures.bookkeeping import Bookkeeping
 
 PASS_INTERVAL_MAX = timedelta(seconds=20)
 PASSES_PER_RUN_MAX = 400

@@ -15,7 +15,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.activity_options import FETCH_KEYS, LIST_FILES, TELL_BOX, on_cluster, on_ledger
     from workflows.gpr import ProvisioningStep, stopped
     from workflows.job import JobWorkflow
-    from workflows.signatures import Boxes, BoxTelling, Disks, GprAt, Jobs, JobStop, KeyFetching, Provisioning
+    from workflows.signatures.disks import Disks
+    from workflows.signatures.jobs import Boxes, BoxTelling, Jobs, JobStop, KeyFetching
+    from workflows.signatures.leases import GprAt, Provisioning
 
 TELL_AGAIN = timedelta(minutes=1)
 """How long after a telling that failed, unless something changes before."""

@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
         on_cluster,
         on_ledger,
     )
-    from workflows.signatures import (
+    from workflows.signatures.disks import (
         Copied,
         CopyGivenUp,
         DiskBookkeeping,

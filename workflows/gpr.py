@@ -16,9 +16,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.gpr import TERMINAL, EndCause, Phase
     from domain.messages import EXTENDED_SIGNAL, GPR_WORKFLOW, GRANTED_SIGNAL, RELEASE_SIGNAL, NodeGpus, Standing
     from workflows import visibility
-    from workflows.activity_options import AWAIT_FREE, PROVISION, TEAR_DOWN, on_cluster, on_ledger, on_node
-    from workflows.signatures import (
-        Bookkeeping,
+    from workflows.activity_options import AWAIT_FREE, CHECK_NODE, PROVISION, TEAR_DOWN, on_cluster, on_ledger, on_node
+    from workflows.signatures.bookkeeping import Bookkeeping
+    from workflows.signatures.leases import (
         DeviceCheck,
         Devices,
         FencedGprAt,
@@ -32,6 +32,9 @@ with workflow.unsafe.imports_passed_through():
         TeardownReport,
     )
 
+
+AGENTS_ASKED_FIRST = "2026-11-agents-asked-before-a-lease"
+"""Runs that began before do not ask nodes' agents until the teardown."""
 
 ProvisioningStep = tuple[Callable[[Any, Standing], Any], str]
 """A step that gets the standing, and what to call it in Temporal's UI."""
@@ -124,6 +127,8 @@ class GprWorkflow:
         self._take(await workflow.execute_activity_method(Bookkeeping.activate_gpr, at, **on_ledger()))
 
     async def _provisioning_steps(self, granted: Standing) -> None:
+        if any(part.agent for part in granted.gpus) and workflow.patched(AGENTS_ASKED_FIRST):
+            await self._precheck_devices(granted)
         options = on_cluster(granted.cluster, PROVISION)
         for step, summary in self._provisioning_plan(granted):
             if not self._ended_early:
@@ -136,6 +141,27 @@ class GprWorkflow:
             (Provisioning.write_tokens, f"tokens: {where}"),
             (Provisioning.open_access, f"access: fence {granted.fence}"),
         ]
+
+    async def _precheck_devices(self, granted: Standing) -> None:
+        """Fails with `node_unfit` where an agent says that its GPUs are not at rest; where none answers, pods are judged alone."""
+        asked = [part for part in granted.gpus if part.agent]
+        answers = await asyncio.gather(*(self._precheck_node(granted.cluster, part) for part in asked))
+        unfit = {part.node: found for part, found in zip(asked, answers, strict=True) if found}
+        if unfit:
+            why = "; ".join(f"node {node}: {', '.join(found)}" for node, found in unfit.items())
+            raise ApplicationError(why, {"nodes": list(unfit)}, type="node_unfit")
+
+    async def _precheck_node(self, cluster: str, part: NodeGpus) -> list[str]:
+        check, options = DeviceCheck(part.node, part.ordinals), on_node(cluster, part.node, CHECK_NODE)
+        try:
+            return await workflow.execute_activity_method(
+                Devices.precheck_devices, check, **options, summary=f"devices of {part.node}"
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("an agent does not answer", extra={"node": part.node, "failure": _reason(error)[0]})
+            return []
 
     @property
     def _ended_early(self) -> bool:
@@ -243,7 +269,7 @@ async def stopped(steps: asyncio.Task[None]) -> BaseException | None:
     steps.cancel()
     try:
         await steps
-    except (ActivityError, asyncio.CancelledError) as error:
+    except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
         return error
     return None
 
@@ -264,8 +290,8 @@ def _details(standing: Standing) -> str:
 
 
 def _reason(error: BaseException) -> tuple[str, list[str]]:
-    """The failure in words, and the nodes at fault, from an activity's error."""
-    cause = error.__cause__
+    """The failure in words, and the nodes at fault, from an activity's error or from this workflow's own."""
+    cause = error if isinstance(error, ApplicationError) else error.__cause__
     if isinstance(cause, ApplicationError):
         nodes = cause.details[0].get("nodes", []) if cause.details and isinstance(cause.details[0], dict) else []
         return cause.message, [str(node) for node in nodes]

@@ -9,7 +9,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import WATCH_HARDWARE_WORKFLOW
     from workflows import visibility
     from workflows.activity_options import WATCH_HARDWARE, on_ledger
-    from workflows.signatures import HardwareWatching, Repairs
+    from workflows.signatures.hardware import HardwareWatching
+    from workflows.signatures.reconciling import Repairs
 
 
 @workflow.defn(name=WATCH_HARDWARE_WORKFLOW)

@@ -11,7 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import JOB_WORKFLOW, Standing
     from workflows.activity_options import AWAIT_FREE, KEEP_JOB, TEAR_DOWN, on_cluster
     from workflows.gpr import GprWorkflow, ProvisioningStep
-    from workflows.signatures import Jobs, JobStop, Provisioning
+    from workflows.signatures.jobs import Jobs, JobStop
+    from workflows.signatures.leases import Provisioning
 
 
 @workflow.defn(name=JOB_WORKFLOW)

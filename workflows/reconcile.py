@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import RECONCILE_CLUSTER_WORKFLOW, RECONCILE_LEDGER_WORKFLOW
     from workflows import visibility
     from workflows.activity_options import RECONCILE_CLUSTER, RECONCILE_LEDGER, on_cluster, on_ledger
-    from workflows.signatures import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
+    from workflows.signatures.reconciling import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
 
 
 @workflow.defn(name=RECONCILE_LEDGER_WORKFLOW)

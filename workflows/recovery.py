@@ -13,7 +13,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import RECOVERY_WORKFLOW
     from workflows import visibility
     from workflows.activity_options import on_ledger, on_node
-    from workflows.signatures import DeviceCheck, Devices, Recovering, RecoveryLook, RecoveryStanding
+    from workflows.signatures.hardware import Recovering, RecoveryLook, RecoveryStanding
+    from workflows.signatures.leases import DeviceCheck, Devices
 
 NO_AGENT = "the node has no agent that could say how they are"
 

@@ -15,7 +15,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import KICK_SIGNAL, RESERVATION_WORKFLOW, Standing
     from workflows import visibility
     from workflows.activity_options import SEE_USE, on_cluster, on_ledger
-    from workflows.signatures import ReservationKeeping, ReservationLook, ReservationStanding, SeenUse, UseWatching
+    from workflows.signatures.reservations import (
+        ReservationKeeping,
+        ReservationLook,
+        ReservationStanding,
+        SeenUse,
+        UseWatching,
+    )
 
 LOOKS_PER_RUN_MAX = 200
 """A look is about ten events; a new run begins long before histories become heavy."""

@@ -7,7 +7,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import KEEP_SAMPLES_WORKFLOW
     from workflows import visibility
     from workflows.activity_options import KEEP_SAMPLES, on_ledger
-    from workflows.signatures import Repairs, SampleKeeping
+    from workflows.signatures.hardware import SampleKeeping
+    from workflows.signatures.reconciling import Repairs
 
 
 @workflow.defn(name=KEEP_SAMPLES_WORKFLOW)

@@ -11,8 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.workspace import WorkspacePhase
     from workflows import visibility
     from workflows.activity_options import MAKE_TENANCY, UNMAKE_TENANCY, on_cluster, on_ledger
-    from workflows.signatures import (
-        Bookkeeping,
+    from workflows.signatures.bookkeeping import Bookkeeping
+    from workflows.signatures.workspaces import (
         TenancyKeeping,
         WorkspaceAt,
         WorkspaceEnd,

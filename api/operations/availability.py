@@ -86,5 +86,5 @@ class AvailabilityBoard:
         async with self._backends.ledger.reading() as connection:
             pooled = await pools.of_nodes(connection)
             nodes = await inventory.bare_nodes(connection)
-        free = [node for node in nodes if PoolNode(node.cluster, node.name) not in pooled]
+        free = [node for node in nodes if PoolNode(node.cluster, node.host) not in pooled]
         return sorted({NodeModel(node.shape, node.instance_type, node.gpus) for node in free})

@@ -237,7 +237,9 @@ async def _written(
         await workspaces.hold(connection, workspace.id)
         disk_id, resizing = await disk_for_box(connection, call, workspace, wish.disk_name, wish.disk_size_gb)
     spec = _spec(workspace, box_id, wish, call.backends.box_image)
-    submission = Submission(workspace.request.name, _request(wish, spec, disk_id))  # wherever the workspace is by then
+    ranks_as = spec.kind if wish.priority == PRIORITY_DEFAULT else ""
+    request = _request(wish, spec, disk_id)
+    submission = Submission(workspace.request.name, request, ranks_as=ranks_as)  # wherever the workspace is by then
     request = await checked_request(connection, workspace, submission)
     messages = await boxes.submit(
         connection,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.operations.gprs import checked_request
 from api.operations.permission import workspace_for
-from arbitration.what_if import start_of
+from arbitration.what_if import Wish, start_of
 from domain.failures import Unavailable
 from domain.permissions import Action
 
@@ -41,7 +41,7 @@ async def start_of_wish(call: Call, wish: Submission) -> PlannedStart:
 async def planned(call: Call, workspace: Workspace, request: GprRequest) -> PlannedStart:
     """Where the plan would have it; one such question at a time."""
     async with turn(call):
-        return await start_of(call.backends.ledger, workspace, request, call.now)
+        return await start_of(call.backends.ledger, Wish(workspace, request, str(call.principal_id)), call.now)
 
 
 @asynccontextmanager

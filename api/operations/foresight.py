@@ -103,4 +103,4 @@ def _seen(span: Span, names: dict[str, str]) -> Span:
 
 async def _wish(connection: Connection, call: Call, submission: Submission) -> Wish:
     workspace = await workspace_for(connection, call, submission.workspace, Action.VIEW)
-    return Wish(workspace, await checked_request(connection, workspace, submission))
+    return Wish(workspace, await checked_request(connection, workspace, submission), str(call.principal_id))

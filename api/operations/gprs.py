@@ -15,7 +15,7 @@ from domain.failures import InvalidRequest, WrongPhase
 from domain.gpr import EndCause, Gpr, GprRequest, Phase, may_come_back
 from domain.identifiers import GPR_NAME_LENGTH_MAX, checked_name
 from domain.permissions import Action
-from ledger import gprs, lifecycle, pools, prices, reading, suspension
+from ledger import gprs, lifecycle, pools, prices, reading, suspension, workloads
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -32,13 +32,15 @@ _NOT_YET: Final = frozenset({Phase.QUEUED, Phase.PROVISIONING})
 class Submission:
     """A Gpr to be queued. `options` is what the client said beyond the request, kept and echoed.
 
-    With `any_cluster` the request's clusters are only preferred: every other one of the workspace will do.
+    With `any_cluster` the request's clusters are only preferred: every other one of the workspace will do. `ranks_as`: the
+    kind of workload whose own priority it gets, where one was set, for the client named none; empty: it named one.
     """
 
     workspace: str
     request: GprRequest
     options: dict[str, object] = field(default_factory=dict)
     any_cluster: bool = False
+    ranks_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ async def all_events(call: Call, *, limit: int, after: int) -> list[Event]:
 
 async def checked_request(connection: Connection, workspace: Workspace, submission: Submission) -> GprRequest:
     """The request on clusters and in a pool of the workspace, in the inventory's words. Raises InvalidRequest, NotFound."""
-    request = await _spelled(connection, _within(workspace, submission))
+    request = await _ranked(connection, await _spelled(connection, _within(workspace, submission)), submission.ranks_as)
     pool = request.pool or workspace.request.pool
     if pool:
         await pools.find(connection, pool)
@@ -202,6 +204,11 @@ def _within(workspace: Workspace, submission: Submission) -> GprRequest:
         raise InvalidRequest(f"workspace {workspace.request.name!r} is not on cluster {foreign[0]!r}; it is on: {own}")
     others = workspace.request.clusters if submission.any_cluster else ()
     return replace(request, clusters=tuple(dict.fromkeys([*request.clusters, *others])))
+
+
+async def _ranked(connection: Connection, request: GprRequest, kind: str) -> GprRequest:
+    given = await workloads.given_priority(connection, kind) if kind else None
+    return request if given is None else replace(request, priority=given)
 
 
 async def _found_again(connection: Connection, call: Call, gpr: Gpr) -> Gpr:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from api.operations.permission import workspace_for
-from domain.hardware import Cluster, Node
+from domain.hardware import Cluster, Node, NodeState
+from domain.limits import PoolNode
+from domain.maintenance import NodeAway, spoken_away
 from domain.permissions import Action
-from ledger import inventory, reading
+from ledger import inventory, maintenance, reading
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -22,12 +24,17 @@ class SeenNode:
     node: Node
     held_gpus: int
 
+    @property
+    def used_gpus(self) -> int:
+        """In use by anybody, pods outside Berth included."""
+        return min(self.node.gpus, self.held_gpus + self.node.foreign_gpus)
+
 
 async def nodes(call: Call, cluster: str | None = None) -> list[SeenNode]:
     """GPU nodes of one cluster or of all."""
     async with call.backends.ledger.reading() as connection:
         names = await _visible_names(connection, call)
-        found = await inventory.nodes(connection, cluster)
+        found = await _nodes(connection, call, cluster)
     return [_seen(node, names) for node in found]
 
 
@@ -35,7 +42,7 @@ async def nodes_of_workspace(call: Call, name: str) -> list[SeenNode]:
     """Nodes on which a workspace holds GPUs, with nobody else's holdings."""
     async with call.backends.ledger.reading() as connection:
         workspace = await workspace_for(connection, call, name, Action.VIEW)
-        found = await inventory.nodes(connection)
+        found = await _nodes(connection, call)
     own = frozenset({workspace.request.name})
     return [seen for seen in (_seen(node, own) for node in found) if seen.node.holders]
 
@@ -44,6 +51,19 @@ async def clusters(call: Call) -> list[Cluster]:
     """Registered clusters."""
     async with call.backends.ledger.reading() as connection:
         return await inventory.clusters(connection)
+
+
+async def _nodes(connection: Connection, call: Call, cluster: str | None = None) -> list[Node]:
+    """A node in maintenance takes nothing new, like one that is cordoned."""
+    away = {one.node: one for one in await maintenance.ahead(connection, call.now) if one.begins_at <= call.now}
+    found = await inventory.nodes(connection, cluster)
+    return [_in_maintenance(node, away.get(PoolNode(node.cluster, node.host))) for node in found]
+
+
+def _in_maintenance(node: Node, away: NodeAway | None) -> Node:
+    if away is None or node.state is not NodeState.READY:
+        return node
+    return replace(node, state=NodeState.CORDONED, condition=spoken_away(away), free_gpus=0)
 
 
 async def _visible_names(connection: Connection, call: Call) -> frozenset[str] | None:

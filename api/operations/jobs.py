@@ -30,10 +30,14 @@ NAME_BEGINS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 
 @dataclass(frozen=True, slots=True)
 class JobSubmission:
-    """A job to be queued. Amounts are of all its replicas together. `options` change nothing; they are kept."""
+    """A job to be queued. Amounts are of all its replicas together. `options` change nothing; they are kept.
+
+    Its priority counts where it is named, or where nobody has set one for its kind of workload.
+    """
 
     spec: JobSpec
     priority: int
+    names_priority: bool = True
     pool: str = ""
     shape: str = ""
     duration_seconds: int | None = None
@@ -173,7 +177,8 @@ def _submission(workspace: Workspace, wish: JobSubmission) -> Submission:
         cpu_millis=wish.cpu_millis,
         memory_mib=wish.memory_mib,
     )
-    return Submission(workspace.request.name, request, any_cluster=True)
+    ranks_as = "" if wish.names_priority else spec.kind
+    return Submission(workspace.request.name, request, any_cluster=True, ranks_as=ranks_as)
 
 
 async def _id_of(connection: Connection, call: Call, word: str, namespace: str | None) -> UUID:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from api.operations import inventory, pools
+from api.operations.inventory import SeenNode
 from domain.failures import ClusterRefused, ClusterUnavailable, InvalidRequest, NotFound
 from domain.hardware import Node, NodeFacts, NodeState, NodeUse, means_shape
 from domain.limits import PoolNode
@@ -20,17 +21,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PooledNode:
-    """A node, what of it is held, and the pools that it is in. `facts`: None while its cluster does not answer."""
+    """A node, what of it is held, and the pools that it is in. `facts`: None while its cluster does not answer.
+
+    `parts`: what its GPUs are, where it is cut; what is counted, is counted over all of them.
+    """
 
     node: Node
     held_gpus: int
     pools: tuple[str, ...]
     facts: NodeFacts | None = None
+    parts: tuple[SeenNode, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[SeenNode, ...]:
+        """Where its GPUs are, each of one shape."""
+        return self.parts or (SeenNode(self.node, self.held_gpus),)
+
+    @property
+    def gpus(self) -> int:
+        """Whole GPUs, instances and shared ones alike."""
+        return sum(one.node.gpus for one in self.pieces)
 
     @property
     def used_gpus(self) -> int:
         """GPUs in use by anybody, pods outside Berth included."""
-        return min(self.node.gpus, self.held_gpus + self.node.foreign_gpus)
+        return sum(one.used_gpus for one in self.pieces)
+
+    @property
+    def free_gpus(self) -> int:
+        """What a new lease could take."""
+        return sum(one.node.free_gpus for one in self.pieces)
+
+    @property
+    def shapes(self) -> list[str]:
+        """What its GPUs are."""
+        return sorted({one.node.shape for one in self.pieces})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +72,20 @@ async def listing(call: Call, query: NodeQuery | None = None) -> list[PooledNode
     found = await inventory.nodes(call)
     async with call.backends.ledger.reading() as connection:
         pools_of = await ledger_pools.of_nodes(connection)
-    nodes = [PooledNode(seen.node, seen.held_gpus, _pools(seen.node, pools_of)) for seen in found]
+    parts = defaultdict[tuple[str, str], list[SeenNode]](list)
+    for seen in found:
+        if seen.node.name != seen.node.host:
+            parts[seen.node.cluster, seen.node.host].append(seen)
+    nodes = [
+        PooledNode(
+            node=seen.node,
+            held_gpus=seen.held_gpus,
+            pools=_pools(seen.node, pools_of),
+            parts=tuple(parts[seen.node.cluster, seen.node.name]),
+        )
+        for seen in found
+        if seen.node.name == seen.node.host
+    ]
     return [node for node in nodes if _matches(node, query or NodeQuery())]
 
 
@@ -120,10 +158,10 @@ async def _word(call: Call, name: str, cluster: str | None) -> str:
 
 
 def _pools(node: Node, pools_of: Mapping[PoolNode, frozenset[str]]) -> tuple[str, ...]:
-    return tuple(sorted(pools_of.get(PoolNode(node.cluster, node.name), ())))
+    return tuple(sorted(pools_of.get(PoolNode(node.cluster, node.host), ())))
 
 
 def _matches(one: PooledNode, query: NodeQuery) -> bool:
     in_pool = query.pool is None or query.pool in (one.pools or (pools.NO_POOL,))
-    of_type = query.gpu_type is None or means_shape(query.gpu_type, one.node.shape)
+    of_type = query.gpu_type is None or any(means_shape(query.gpu_type, shape) for shape in one.shapes)
     return in_pool and of_type and query.ready in {None, one.node.state is NodeState.READY}

@@ -50,7 +50,7 @@ async def create(call: Call, name: str, description: str, nodes: Sequence[str]) 
         raise InvalidRequest(f"{NO_POOL!r} means the nodes of no pool; choose another name")
     async with call.backends.ledger.transaction() as connection:
         await pools.create(connection, name, description, call.actor, call.now)
-        members = await _meant(connection, nodes)
+        members = await meant(connection, nodes)
         messages = await pools.change_nodes(connection, name, call.actor, call.now, add=members)
         made = await pools.find(connection, name)
     call.deliver(messages)
@@ -64,9 +64,9 @@ async def change(call: Call, name: str, wish: PoolChange) -> Pool:
         before = await pools.find(connection, name)
         if wish.description is not None:
             await pools.describe(connection, name, wish.description)
-        add, remove = await _meant(connection, wish.add), await _meant(connection, wish.remove)
+        add, remove = await meant(connection, wish.add), await meant(connection, wish.remove)
         if wish.nodes is not None:
-            wanted = await _meant(connection, wish.nodes)
+            wanted = await meant(connection, wish.nodes)
             add, remove = wanted, [one for one in before.nodes if one not in wanted]
         messages = await pools.change_nodes(connection, name, call.actor, call.now, add=add, remove=remove)
         changed = await pools.find(connection, name)
@@ -91,7 +91,8 @@ def require_may_change(call: Call, name: str = "") -> None:
         raise InvalidRequest(f"{NO_POOL!r} means the nodes of no pool: it changes as they join and leave other pools")
 
 
-async def _meant(connection: Connection, words: Sequence[str]) -> list[PoolNode]:
+async def meant(connection: Connection, words: Sequence[str]) -> list[PoolNode]:
+    """The nodes of these words, or NotFound; InvalidRequest where several clusters have one of that name."""
     known = await inventory.bare_nodes(connection) if words else []
     return [_node(word, known) for word in dict.fromkeys(words)]
 

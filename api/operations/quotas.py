@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from api.operations.permission import require_administrator, visible_workspace_ids
 from domain.failures import NotFound
 from domain.limits import Amounts, Quota
-from ledger import quotas, workspaces
+from domain.shares import Scope, gpu_spells, over_time
+from ledger import overrides, quotas, workspaces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from api.operations.call import Call
+    from domain.shares import Override
     from domain.workspace import Workspace
     from ledger.connection import Connection
 
@@ -28,7 +32,9 @@ class NewQuota:
 async def listing(call: Call) -> list[Quota]:
     """Quotas of the workspaces that the caller may see."""
     async with call.backends.ledger.reading() as connection:
-        return await quotas.quotas(connection, await visible_workspace_ids(connection, call))
+        found = await quotas.quotas(connection, await visible_workspace_ids(connection, call))
+        ahead = await overrides.ahead(connection, call.now)
+    return [_as_it_is_now(quota, ahead, call) for quota in found]
 
 
 async def find(call: Call, namespace: str) -> Quota:
@@ -59,6 +65,12 @@ async def delete(call: Call, namespace: str) -> Quota:
         messages = await quotas.delete(connection, workspace.id, namespace, call.actor, call.now)
     call.deliver(messages)
     return gone
+
+
+def _as_it_is_now(quota: Quota, ahead: Iterable[Override], call: Call) -> Quota:
+    owner = (Scope.NAMESPACE, str(quota.workspace_id), quota.namespace)
+    spells = gpu_spells(one for one in ahead if one.owner == owner)
+    return replace(quota, gpus_now=over_time(quota.limit.gpus, spells, call.now).now)
 
 
 async def _owner(connection: Connection, namespace: str) -> Workspace:

@@ -15,7 +15,7 @@ from bench.simulator.bound import Bound
 from bench.simulator.day import synthetic_day
 from bench.simulator.engine import Simulation
 from bench.simulator.figures import Figures, figures
-from bench.simulator.kueue import QUEUES, QUOTA, kueue_baseline
+from bench.simulator.kueue import QUEUES, QUOTA, in_bands, kueue_baseline
 from bench.simulator.philly import philly_trace
 from bench.simulator.philly_sample import write_sample
 from bench.simulator.policies import BERTH, BERTH_GRANTS, OTHERS, Policy
@@ -37,6 +37,7 @@ def main() -> None:
     if asked.workload in ("kueue", "all"):
         shape = kueue_baseline(cohorts=1)
         _compare(shape, (BERTH_GRANTS, *OTHERS))
+        _compare(in_bands(shape), (BERTH_GRANTS._replace(name="Berth with preemption"),), preempts=True)
         _print_bounds(shape)
     if asked.workload in ("philly", "all"):
         _compare(_philly(asked.folder), (BERTH, *OTHERS))
@@ -59,11 +60,11 @@ def _philly(folder: Path | None) -> Workload:
         return philly_trace(Path(made_up))
 
 
-def _compare(workload: Workload, policies: Iterable[Policy]) -> None:
+def _compare(workload: Workload, policies: Iterable[Policy], *, preempts: bool = False) -> None:
     print(f"\n{workload.name}: {len(workload.requests)} requests, {workload.gpus} GPUs on {len(workload.nodes)} nodes")
     for policy in policies:
         begin = time.process_time()
-        stays = Simulation(workload, policy).run()
+        stays = Simulation(workload, policy, preempts=preempts).run()
         _print(policy, figures(workload, stays), time.process_time() - begin)
 
 

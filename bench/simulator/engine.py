@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.simulator.policies import Policy
     from bench.simulator.work import Workload
     from planner.plan import Forecast, Grant
+    from planner.preemption import Preemption
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,15 @@ class Simulation:
 
     workload: Workload
     policy: Policy
+    preempts: bool = False
+    """Every lease may be ended early, at any time and without notice."""
     stays: dict[str, Stay] = field(default_factory=dict)
     intervals: Intervals = field(default_factory=Intervals)
     _queue: dict[str, Claim] = field(default_factory=dict)
     _leases: dict[str, LeaseView] = field(default_factory=dict)
+    _cut: dict[str, int] = field(default_factory=dict)
+    """When leases end that end early."""
+    _claims: dict[str, Claim] = field(default_factory=dict)
 
     def run(self) -> list[Stay]:
         """To the end; the stays in order of submission."""
@@ -84,29 +90,57 @@ class Simulation:
             self._free(now)
             while arrivals and arrivals[-1][1].submitted <= now:
                 self._arrive(*arrivals.pop())
-            for stay in self._decide(now):
-                heappush(looks, stay.end + self.workload.turnaround_seconds)
+            for look in self._decide(now):
+                heappush(looks, look)
         return list(self.stays.values())
 
     def _free(self, now: int) -> None:
         for name, lease in list(self._leases.items()):
             end = self.stays[name].end
-            if end + self.workload.turnaround_seconds <= now:
+            if name in self._cut and self._cut[name] < end:
+                if self._cut[name] + self._rest <= now:
+                    self._queue_again(name)
+            elif end + self.workload.turnaround_seconds <= now:
                 del self._leases[name]
+                self._cut.pop(name, None)
             elif end <= now:
                 self._leases[name] = replace(lease, until=at(end))
 
     def _arrive(self, sequence: int, request: Request) -> None:
-        self._queue[request.name] = request.claim(sequence)
+        self._queue[request.name] = self._claims[request.name] = request.claim(sequence)
         self.stays[request.name] = Stay(request)
 
-    def _decide(self, now: int) -> list[Stay]:
+    def _queue_again(self, name: str) -> None:
+        del self._leases[name], self._cut[name]
+        self.stays[name].began = None
+        self._queue[name] = replace(self._claims[name], was_preempted=True)
+
+    def _decide(self, now: int) -> list[int]:
+        """When to look again."""
         if not self._queue:
             return []
         decided = self.policy.decide(self._snapshot(now))
         for forecast in decided.forecasts:
             self._show(forecast, now)
-        return [self._begin(grant, now) for grant in decided.grants]
+        begun = [self._begin(grant, now) for grant in decided.grants]
+        for preemption in decided.preemptions:
+            self._preempt(preemption)
+        freed = [end + self._rest for end in self._cut.values()]
+        return [*(stay.end + self.workload.turnaround_seconds for stay in begun), *freed]
+
+    def _preempt(self, one: Preemption) -> None:
+        """These end when it says so, and what they free is kept for their claimant."""
+        for name, lease in self._leases.items():
+            if lease.fence in one.fences:
+                self._cut[name] = round(seconds_of(one.ends_at))
+                self._leases[name] = replace(lease, until=one.ends_at, preempted=True)
+        claim = replace(self._queue[one.gpr_id], planned_cluster=one.cluster, planned_nodes=one.nodes)
+        self._queue[one.gpr_id] = replace(claim, pinned_start=one.starts_at, has_preempted=True)
+
+    @property
+    def _rest(self) -> int:
+        """From the end of a lease that ends early to the next start, as the planner expects it."""
+        return max(self.workload.turnaround_seconds, 1)
 
     def _snapshot(self, now: int) -> Snapshot:
         return Snapshot(
@@ -115,6 +149,7 @@ class Simulation:
             leases=tuple(self._leases.values()),
             queue=tuple(self._queue.values()),
             turnaround_seconds=self.workload.turnaround_seconds,
+            notice_seconds=0,
         )
 
     def _show(self, forecast: Forecast, now: int) -> None:
@@ -143,5 +178,8 @@ class Simulation:
             until=at(now + stay.request.asked_seconds),
             gpus=grant.gpus,
             uses=claim.uses,
+            preemptible=self.preempts,
+            priority=claim.priority,
+            begun_at=at(now),
         )
         return stay

@@ -7,6 +7,7 @@ units are the only limit that binds, and no limit is needed beside the node.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from bench.simulator.work import Request, Workload
@@ -34,6 +35,13 @@ SIZES = (
     Size("medium", 100, 500, 5, 500, 100),
     Size("large", 50, 1200, 20, 1000, 200),
 )
+
+
+def in_bands(shape: Workload) -> Workload:
+    """The same, with each size in a band of its own: Berth preempts for a stronger band only, Kueue for any priority."""
+    bands = {"small": 50, "medium": 150, "large": 250}
+    requests = tuple(replace(request, priority=bands[request.size]) for request in shape.requests)
+    return replace(shape, name=f"{shape.name}, each size in a band of its own", requests=requests)
 
 
 def kueue_baseline(cohorts: int = 5, part: float = 1.0) -> Workload:

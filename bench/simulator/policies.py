@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.simulator.stock import Stock
 from planner.axis import SECOND, Axis
-from planner.plan import Grant, Plan, plan, plan_grants
+from planner.plan import Grant, Plan, decide, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,9 +90,14 @@ def _by_priority(snapshot: Snapshot) -> list[Claim]:
     return sorted(snapshot.queue, key=lambda claim: (-claim.priority, claim.sequence))
 
 
+def _decisions(snapshot: Snapshot) -> Plan:
+    decided = decide(snapshot)
+    return Plan(decided.grants, (), decided.preemptions)
+
+
 BERTH = Policy("Berth", plan)
-BERTH_GRANTS = Policy("Berth", lambda snapshot: Plan(plan_grants(snapshot), ()))
-"""The same grants, without the forecasts."""
+BERTH_GRANTS = Policy("Berth", _decisions)
+"""The same grants and preemptions, without the forecasts."""
 FIFO = Policy("FIFO", lambda snapshot: _in_turn(_by_age(snapshot), Stock.now(snapshot), blocks=True))
 STRICT = Policy("strict priority", lambda snapshot: _in_turn(_by_priority(snapshot), Stock.now(snapshot), blocks=True))
 GREEDY = Policy("greedy priority", lambda snapshot: _in_turn(_by_priority(snapshot), Stock.now(snapshot), blocks=False))

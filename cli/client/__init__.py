@@ -5,6 +5,7 @@ from __future__ import annotations
 from cli.client.answers import Gpr, Workspace
 from cli.client.calls import BerthClient
 from cli.client.failures import ApiFailure, Away, Invalid, NotFound, Refused
+from cli.client.maintaining import Maintenance, NewMaintenance
 from cli.client.requests import GprChange, NewGpr, NewKey, NewPool, NewWorkspace, PoolChange, PriceSetting, QuotaSetting
 from cli.client.reserving import NewReservation, Reservation, SchedulingChange
 
@@ -15,8 +16,10 @@ __all__ = [
     "Gpr",
     "GprChange",
     "Invalid",
+    "Maintenance",
     "NewGpr",
     "NewKey",
+    "NewMaintenance",
     "NewPool",
     "NewReservation",
     "NewWorkspace",

@@ -13,6 +13,7 @@ from domain.gpr import TERMINAL, EndCause, Phase
 from domain.hardware import NodeState
 from domain.identity import Role
 from domain.priority import Band
+from domain.slices import GPU_RESOURCE, Slicing
 from domain.workspace import WorkspacePhase
 
 
@@ -80,6 +81,8 @@ class Gpr(Answer):
     priority: int
     band: Band
     requeue_on_failure: bool = True
+    preemptible: bool = False
+    preemptions: int = 0
     submitted_by: str = ""
     submitted_at: datetime
     active_at: datetime | None = None
@@ -170,6 +173,8 @@ class Node(Answer):
     free_gpus: int
     held_gpus: int = 0
     foreign_gpus: int = 0
+    resource: str = GPU_RESOURCE
+    slicing: Slicing = Slicing.NONE
     memory_mib: int = 0
     memory_gib: int = 0
     region: str = ""
@@ -222,6 +227,7 @@ class Quota(Answer):
     namespace: str
     workspace: str
     limit: Amounts
+    gpus_now: int | None = None
     used: Amounts
     description: str = ""
     set_by: str = ""

@@ -12,14 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import quote
-from uuid import UUID, uuid4
-
-from pydantic import BaseModel, ValidationError
+from typing import Self
+from uuid import UUID
 
 from cli.client.answers import (
-    Answer,
     Caller,
     Cluster,
     CreatedKey,
@@ -35,26 +31,23 @@ from cli.client.answers import (
     Quota,
     Workspace,
 )
-from cli.client.failures import UNEXPECTED, ApiFailure, Invalid
+from cli.client.asking import PREFIX, Page, segment
 from cli.client.foresight import ExtensionWish, Foreseen, Granted, Honesty, Opening, Plan, WhatIf, Why
 from cli.client.hardware import CostReport, GpuHistory, GpuNow, IdleRule, IdleRuleSetting, QuarantineOrder
+from cli.client.maintaining import Maintenance, NewMaintenance
 from cli.client.requests import GprChange, NewGpr, NewKey, NewPool, NewWorkspace, PoolChange, PriceSetting, QuotaSetting
 from cli.client.reserving import NewReservation, Reservation, Scheduling, SchedulingChange, Share, Weight
+from cli.client.sharing import ShareCalls
 from cli.client.transport import Call, Transport
 from domain.costs import CostsBy
 from domain.gpr import Phase
 
-PREFIX = "/berth/v1"
-PAGE_SIZE = 100
 
-Shape = TypeVar("Shape", bound=BaseModel)
-
-
-class BerthClient:
+class BerthClient(ShareCalls):
     """One server, one credential."""
 
     def __init__(self, url: str, api_key: str = "", *, transport: Transport | None = None) -> None:
-        self._transport = transport or Transport(url, api_key)
+        super().__init__(transport or Transport(url, api_key))
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +69,7 @@ class BerthClient:
 
     def gpr(self, gpr_id: UUID | str) -> Gpr:
         """One Gpr, by either of its ids."""
-        return self._get(Gpr, f"gprs/{_segment(gpr_id)}")
+        return self._get(Gpr, f"gprs/{segment(gpr_id)}")
 
     def gprs(self, *, workspace: str = "", phases: Collection[Phase] = ()) -> Iterator[Gpr]:
         """All that the caller may see, newest first; pages are fetched as they are needed."""
@@ -84,23 +77,23 @@ class BerthClient:
 
     def change_gpr(self, gpr_id: UUID | str, change: GprChange) -> Gpr:
         """Another priority while it is queued, another name at any time."""
-        return self._read(Gpr, Call("PATCH", f"{PREFIX}/gprs/{_segment(gpr_id)}", body=change.given()))
+        return self._read(Gpr, Call("PATCH", f"{PREFIX}/gprs/{segment(gpr_id)}", body=change.given()))
 
     def release(self, gpr_id: UUID | str) -> Gpr:
         """End it now, or take it out of the queue; one that has ended stays as it is."""
-        return self._read(Gpr, Call("POST", f"{PREFIX}/gprs/{_segment(gpr_id)}/release", same_twice=True))
+        return self._read(Gpr, Call("POST", f"{PREFIX}/gprs/{segment(gpr_id)}/release", same_twice=True))
 
     def suspend(self, gpr_id: UUID | str) -> Gpr:
         """Take its GPUs back, and let it wait until it is resumed."""
-        return self._read(Gpr, Call("POST", f"{PREFIX}/jobs/{_segment(gpr_id)}/suspend", same_twice=True))
+        return self._read(Gpr, Call("POST", f"{PREFIX}/jobs/{segment(gpr_id)}/suspend", same_twice=True))
 
     def resume(self, gpr_id: UUID | str) -> Gpr:
         """Let it wait for GPUs again, at its old place."""
-        return self._read(Gpr, Call("POST", f"{PREFIX}/jobs/{_segment(gpr_id)}/resume", same_twice=True))
+        return self._read(Gpr, Call("POST", f"{PREFIX}/jobs/{segment(gpr_id)}/resume", same_twice=True))
 
     def events(self, gpr_id: UUID | str) -> Iterator[Event]:
         """What was decided about it so far, oldest first."""
-        return self._pages(Event, f"gprs/{_segment(gpr_id)}/events")
+        return self._pages(Event, f"gprs/{segment(gpr_id)}/events")
 
     def history(self) -> Iterator[Event]:
         """What was decided about anything, oldest first; administrators only."""
@@ -108,30 +101,30 @@ class BerthClient:
 
     def notices(self, gpr_id: UUID | str) -> list[Notice]:
         """What its people are told before it happens."""
-        return self._items(Notice, f"gprs/{_segment(gpr_id)}/notices")
+        return self._items(Notice, f"gprs/{segment(gpr_id)}/notices")
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def promise(self, gpr_id: UUID | str) -> Gpr:
         """Have the start that is planned for a queued Gpr promised."""
-        return self._read(Gpr, Call("POST", f"{PREFIX}/gprs/{_segment(gpr_id)}/promise", same_twice=True))
+        return self._read(Gpr, Call("POST", f"{PREFIX}/gprs/{segment(gpr_id)}/promise", same_twice=True))
 
     def withdraw_promise(self, gpr_id: UUID | str) -> Gpr:
         """Give a promise up."""
-        return self._read(Gpr, Call("DELETE", f"{PREFIX}/gprs/{_segment(gpr_id)}/promise"))
+        return self._read(Gpr, Call("DELETE", f"{PREFIX}/gprs/{segment(gpr_id)}/promise"))
 
     def extend(self, gpr_id: UUID | str, wish: ExtensionWish, *, idempotency_key: str = "") -> Granted:
         """Let a lease last longer; Refused, in a sentence that says how long it could, where that is too long."""
-        return self._create(Granted, f"gprs/{_segment(gpr_id)}/extend", wish.given(), idempotency_key)
+        return self._create(Granted, f"gprs/{segment(gpr_id)}/extend", wish.given(), idempotency_key)
 
     def why(self, gpr_id: UUID | str) -> Why:
         """Why it does not start yet, and what would start sooner."""
-        return self._get(Why, f"gprs/{_segment(gpr_id)}/why")
+        return self._get(Why, f"gprs/{segment(gpr_id)}/why")
 
     def what_if(self, wishes: Sequence[WhatIf]) -> list[Foreseen]:
         """When requests would start if they were submitted now, each after the former."""
         body = {"requests": [wish.given() for wish in wishes]}
-        found = self._read(_Page, Call("POST", f"{PREFIX}/what-if", body=body, same_twice=True))
+        found = self._read(Page, Call("POST", f"{PREFIX}/what-if", body=body, same_twice=True))
         return [self._parsed(Foreseen, item) for item in found.items]
 
     def openings(
@@ -139,7 +132,7 @@ class BerthClient:
     ) -> list[Opening]:
         """When so many GPUs are free, for every number of each kind."""
         query = {"shape": shape, "gpus": gpus, "duration": duration, "pool": pool}
-        page = self._read(_Page, Call("GET", f"{PREFIX}/openings", query=query))
+        page = self._read(Page, Call("GET", f"{PREFIX}/openings", query=query))
         return [self._parsed(Opening, item) for item in page.items]
 
     def plan(self, *, hours: int | None = None, cluster: str = "") -> Plan:
@@ -158,7 +151,7 @@ class BerthClient:
 
     def workspace(self, name: str) -> Workspace:
         """One workspace by its name."""
-        return self._get(Workspace, f"workspaces/{_segment(name)}")
+        return self._get(Workspace, f"workspaces/{segment(name)}")
 
     def workspaces(self) -> Iterator[Workspace]:
         """All that the caller may see, oldest first."""
@@ -166,11 +159,11 @@ class BerthClient:
 
     def delete_workspace(self, name: str) -> Workspace:
         """Begin to delete it with all that is in it; it is gone once it is no longer found."""
-        return self._read(Workspace, Call("DELETE", f"{PREFIX}/workspaces/{_segment(name)}"))
+        return self._read(Workspace, Call("DELETE", f"{PREFIX}/workspaces/{segment(name)}"))
 
     def kubeconfig(self, workspace: str, *, cluster: str = "", expires_in_seconds: int | None = None) -> Kubeconfig:
         """Access to the workspace's namespaces, for `kubectl` and its like; 600 to 3600 seconds long."""
-        path = f"workspaces/{_segment(workspace)}/kubeconfig"
+        path = f"workspaces/{segment(workspace)}/kubeconfig"
         return self._get(Kubeconfig, path, cluster=cluster, expires_in_seconds=expires_in_seconds)
 
     # --- hardware -----------------------------------------------------------------------------------------------------
@@ -193,11 +186,11 @@ class BerthClient:
 
     def change_pool(self, name: str, change: PoolChange) -> Pool:
         """Change a pool's nodes, or what is said of it; administrators."""
-        return self._read(Pool, Call("PATCH", f"{PREFIX}/pools/{_segment(name)}", body=change.given(), same_twice=True))
+        return self._read(Pool, Call("PATCH", f"{PREFIX}/pools/{segment(name)}", body=change.given(), same_twice=True))
 
     def delete_pool(self, name: str) -> Pool:
         """Let its nodes serve those who name no pool; administrators."""
-        return self._read(Pool, Call("DELETE", f"{PREFIX}/pools/{_segment(name)}"))
+        return self._read(Pool, Call("DELETE", f"{PREFIX}/pools/{segment(name)}"))
 
     def quotas(self) -> list[Quota]:
         """Quotas of namespaces, and what is in use of them."""
@@ -205,11 +198,11 @@ class BerthClient:
 
     def set_quota(self, namespace: str, quota: QuotaSetting) -> Quota:
         """Limit what may be in use at once of a namespace; administrators."""
-        return self._read(Quota, Call("PUT", f"{PREFIX}/quotas/{_segment(namespace)}", body=quota.given()))
+        return self._read(Quota, Call("PUT", f"{PREFIX}/quotas/{segment(namespace)}", body=quota.given()))
 
     def delete_quota(self, namespace: str) -> Quota:
         """Let a namespace's quota count no more; administrators."""
-        return self._read(Quota, Call("DELETE", f"{PREFIX}/quotas/{_segment(namespace)}"))
+        return self._read(Quota, Call("DELETE", f"{PREFIX}/quotas/{segment(namespace)}"))
 
     def prices(self) -> list[Price]:
         """What GPUs cost, and from when on."""
@@ -231,12 +224,12 @@ class BerthClient:
 
     def reservation(self, reservation_id: UUID | str) -> Reservation:
         """One of them."""
-        return self._get(Reservation, f"reservations/{_segment(reservation_id)}")
+        return self._get(Reservation, f"reservations/{segment(reservation_id)}")
 
     def cancel_reservation(self, reservation_id: UUID | str, *, start: datetime | None = None) -> Reservation:
         """Cancel one of its times, or all that are to come and the one that runs."""
         query = {"start": start.isoformat()} if start else {}
-        return self._read(Reservation, Call("DELETE", f"{PREFIX}/reservations/{_segment(reservation_id)}", query=query))
+        return self._read(Reservation, Call("DELETE", f"{PREFIX}/reservations/{segment(reservation_id)}", query=query))
 
     def scheduling(self) -> Scheduling:
         """What is decided about the order of the queue and about reservations."""
@@ -248,15 +241,30 @@ class BerthClient:
 
     def weight(self, workspace: str) -> Share:
         """What is due to a workspace beside others."""
-        return self._get(Share, f"workspaces/{_segment(workspace)}/weight")
+        return self._get(Share, f"workspaces/{segment(workspace)}/weight")
 
     def set_weight(self, workspace: str, weight: Weight) -> Share:
         """Say what a workspace weighs; administrators."""
-        return self._read(Share, Call("PUT", f"{PREFIX}/workspaces/{_segment(workspace)}/weight", body=weight.given()))
+        return self._read(Share, Call("PUT", f"{PREFIX}/workspaces/{segment(workspace)}/weight", body=weight.given()))
+
+    # --- maintenance --------------------------------------------------------------------------------------------------
+
+    def announce_maintenance(self, wanted: NewMaintenance, *, idempotency_key: str = "") -> Maintenance:
+        """Nodes are away from an instant until another; administrators. Refused names whose room it would take."""
+        return self._create(Maintenance, "maintenance", wanted.given(), idempotency_key)
+
+    def maintenance(self, *, past: bool = False) -> list[Maintenance]:
+        """What is announced and not over; with the past, all."""
+        page = self._get(Page, "maintenance", **({"past": "true"} if past else {}))
+        return [self._parsed(Maintenance, item) for item in page.items]
+
+    def end_maintenance(self, name: str) -> Maintenance:
+        """End it now, or call it off; administrators."""
+        return self._read(Maintenance, Call("DELETE", f"{PREFIX}/maintenance/{segment(name)}"))
 
     def gpus(self, *, cluster: str = "", node: str = "") -> list[GpuNow]:
         """GPUs that node agents know, by cluster, node and place."""
-        page = self._get(_Page, "gpus", cluster=cluster, node=node)
+        page = self._get(Page, "gpus", cluster=cluster, node=node)
         return [self._parsed(GpuNow, item) for item in page.items]
 
     def gpu_faults(self, gpu_id: int) -> GpuHistory:
@@ -309,7 +317,7 @@ class BerthClient:
 
     def revoke_key(self, key_id: UUID | str) -> Key:
         """Make a key worthless, now."""
-        return self._read(Key, Call("DELETE", f"{PREFIX}/keys/{_segment(key_id)}"))
+        return self._read(Key, Call("DELETE", f"{PREFIX}/keys/{segment(key_id)}"))
 
     def whoami(self) -> Caller:
         """Who the credential stands for."""
@@ -318,55 +326,3 @@ class BerthClient:
     def health(self) -> Health:
         """The server and its parts; needs no credential."""
         return self._read(Health, Call("GET", "/health"))
-
-    # --- how ----------------------------------------------------------------------------------------------------------
-
-    def _create(self, shape: type[Shape], path: str, body: dict[str, Any], idempotency_key: str) -> Shape:
-        key = idempotency_key or str(uuid4())
-        return self._read(shape, Call("POST", f"{PREFIX}/{path}", body=body, idempotency_key=key))
-
-    def _get(self, shape: type[Shape], path: str, **query: object) -> Shape:
-        return self._read(shape, Call("GET", f"{PREFIX}/{path}", query=query))
-
-    def _items(self, shape: type[Shape], path: str) -> list[Shape]:
-        return [self._parsed(shape, item) for item in self._get(_Page, path).items]
-
-    def _pages(self, shape: type[Shape], path: str, **query: object) -> Iterator[Shape]:
-        after: str | None = None
-        while True:
-            page = self._get(_Page, path, **query, limit=PAGE_SIZE, after=after)
-            yield from (self._parsed(shape, item) for item in page.items)
-            # a feed names where to go on even when nothing more is there: a short page is the last one
-            if page.next is None or len(page.items) < PAGE_SIZE:
-                return
-            after = page.next
-
-    def _read(self, shape: type[Shape], call: Call) -> Shape:
-        answer = self._transport.send(call)
-        try:
-            return self._parsed(shape, answer.json())
-        except ValueError as error:
-            raise _strange(str(answer.url)) from error
-
-    def _parsed(self, shape: type[Shape], body: object) -> Shape:
-        try:
-            return shape.model_validate(body)
-        except ValidationError as error:
-            raise _strange(shape.__name__) from error
-
-
-class _Page(Answer):
-    items: list[dict[str, Any]]
-    next: str | None = None
-
-
-def _segment(name: UUID | str) -> str:
-    """A name as one segment of a path, whatever it holds; what would be another path is no name."""
-    text = str(name)
-    if text in {"", ".", ".."}:
-        raise Invalid(f"{text!r} names nothing", code="invalid_request")
-    return quote(text, safe="")
-
-
-def _strange(what: str) -> ApiFailure:
-    return ApiFailure(f"{what}: this is not what a Berth server answers", code=UNEXPECTED)

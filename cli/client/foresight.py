@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import Field
+
 from cli.client.answers import Answer, Estimate, Gpr, Promise
 from cli.client.requests import Body
 from domain.gpr import Phase
@@ -102,6 +104,14 @@ class Span(Answer):
     ends_at: datetime | None = None
 
 
+class Away(Answer):
+    """Announced maintenance of a node."""
+
+    name: str
+    begins_at: datetime
+    ends_at: datetime
+
+
 class NodePlan(Answer):
     """One node, and its spans in order of time."""
 
@@ -112,6 +122,7 @@ class NodePlan(Answer):
     usable: bool = True
     unusable_reason: str = ""
     spans: list[Span]
+    maintenance: list[Away] = Field(default_factory=list)
 
 
 class Plan(Answer):

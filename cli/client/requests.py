@@ -37,6 +37,7 @@ class NewGpr(Body):
     clusters: Sequence[str] = ()
     pool: str = ""
     requeue_on_failure: bool = True
+    preemptible: bool = False
     idle_timeout: str | None = None
     release_when_idle: bool = False
 

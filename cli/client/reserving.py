@@ -77,6 +77,8 @@ class Scheduling(Answer):
     reservations_max: int
     gpu_hours_max: int
     grace_seconds: int
+    guaranteed_seconds: int = 0
+    notice_seconds: int = 0
     set_by: str = ""
     set_at: datetime | None = None
 
@@ -91,6 +93,8 @@ class SchedulingChange(Body):
     reservations_max: int | None = None
     gpu_hours_max: int | None = None
     grace_seconds: int | None = None
+    guaranteed_seconds: int | None = None
+    notice_seconds: int | None = None
 
 
 class Share(Answer):

@@ -7,13 +7,15 @@ select pg_advisory_xact_lock(hashtext('berth.arbiter.' || $1));
 -- nodes that failed a Gpr are left out for ten minutes, not for ever: they may be all there is
 select g.id::text as gpr_id, g.name, g.workspace_id::text as workspace, w.name as workspace_name, g.exclusive, g.sequence, g.priority, g.nodes,
        g.gpus_per_node, g.duration_seconds, g.shape, g.instance_type, g.memory_gib, g.not_before, g.pool, g.spread,
-       g.namespace, g.cpu_millis, g.memory_mib, g.fixed_start,
+       g.namespace, g.cpu_millis, g.memory_mib, g.fixed_start, g.submitted_by::text as submitter,
        g.disk_id::text as disk_id, coalesce(d.name, '') as disk_name, coalesce(d.cluster, '') as disk_cluster,
        (select max(o.updated_at) from disk_operation o
          where o.disk_id = g.disk_id and o.status in ('queued', 'running')) as disk_busy_since,
        case when g.not_before > $1::timestamptz - interval '10 minutes' then g.excluded_nodes else '{}' end as excluded_nodes,
        case when g.clusters = '{}' then w.clusters else g.clusters end as clusters,
        g.starts_at, g.position, g.reason_code, g.reason, g.planned_cluster, g.planned_nodes,
+       g.preemptible, g.preemptions > 0 as was_preempted,
+       exists(select from preemption p where p.claimant_id = g.id and p.settled_at is null) as has_preempted,
        g.submitted_at, g.promised_at, g.promised_start, g.promised_cluster, g.promised_nodes, g.promise_moves
 from gpr g join workspace w on w.id = g.workspace_id left join disk d on d.id = g.disk_id
 where g.phase = 'queued' and g.suspended_at is null and w.phase = 'ready' order by g.sequence;

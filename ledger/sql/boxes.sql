@@ -35,7 +35,7 @@ select id, count(*) over () as total from (
                 when g.phase = 'releasing' and g.end_cause = 'expired' then 'expired'
                 when g.phase = 'releasing' and g.end_cause = 'provisioning_failed' then 'preparing'
                 when g.phase = 'releasing' and g.end_cause = 'job_failed' then 'failed'
-                when g.phase = 'releasing' and g.end_cause = 'suspended' then 'queued'
+                when g.phase = 'releasing' and g.end_cause in ('suspended', 'preempted') then 'queued'
                 else 'cancelled' end as status
     from box b join gpr g on g.id = b.gpr_id
     where b.owner_id = $1 and ($5::uuid is null or g.workspace_id = $5)) shown

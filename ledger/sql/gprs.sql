@@ -2,8 +2,8 @@
 -- shares the workspace's row: a deletion that comes at the same moment is either before it, and refuses it, or after it
 insert into gpr (id, external_id, workspace_id, submitted_by, name, nodes, gpus_per_node, shape, instance_type, memory_gib,
                  clusters, duration_seconds, priority, exclusive, requeue_on_failure, options, phase, submitted_at,
-                 pool, spread, namespace, cpu_millis, memory_mib, disk_id, grace_seconds)
-select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17, $18, $19, $20, $21, $22, $23, $24
+                 pool, spread, namespace, cpu_millis, memory_mib, disk_id, grace_seconds, preemptible)
+select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'queued', $17, $18, $19, $20, $21, $22, $23, $24, $25
 from workspace where id = $3 and phase in ('creating', 'ready') for share
 returning id;
 
@@ -18,6 +18,7 @@ from gpr where id = $1 for no key update;
 select g.id, g.version, g.phase, w.name as workspace, w.tenant, g.name, g.priority, g.fence, g.end_at, g.end_cause,
        g.exclusive, (select j.kind from job j where j.gpr_id = g.id) as kind,
        coalesce(l.cluster, '') as cluster, coalesce(l.disk_id::text, '') as disk_id,
+       coalesce(l.resource, 'nvidia.com/gpu') as resource,
        (select min(n.due_at) from notice n
          where n.gpr_id = g.id and n.delivered_at is null and n.withdrawn_at is null) as next_notice_at,
        coalesce((select array_agg(namespace order by namespace) from workspace_namespace s
@@ -58,9 +59,9 @@ update gpr set phase = 'releasing', end_cause = $2, failure = $3, excluded_nodes
 where id = $1 and phase in ('provisioning', 'active');
 
 -- name: withdraw
--- its provisioning has failed, or it was suspended, and now it is not to come back
+-- its provisioning has failed, or it was suspended or preempted, and now it is not to come back
 update gpr set end_cause = $2, suspended_at = null, version = version + 1
-where id = $1 and phase = 'releasing' and end_cause in ('provisioning_failed', 'suspended');
+where id = $1 and phase = 'releasing' and end_cause in ('provisioning_failed', 'suspended', 'preempted');
 
 -- name: suspend
 -- what is planned no more has no start and no place

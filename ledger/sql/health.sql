@@ -16,18 +16,21 @@ update gpu_fault set verdict = $2 where id = $1;
 update gpu_fault set verdict = 'noted' where verdict = 'withheld' and at < $1;
 
 -- name: set_aside
--- of each group of nodes that a node is in, a pool or those of none in its cluster: its GPUs, and how many are set aside
+-- of each group of nodes that a node is in, a pool or those of none in its cluster: its GPUs, and how many are set aside;
+-- of nodes that are cut, the GPUs that their agents read
 with mine as (
     select p.pool from pool_node p where p.cluster = $1 and p.node = $2
     union all
     select '' where not exists(select from pool_node p where p.cluster = $1 and p.node = $2)),
 members as (
-    select m.pool, n.cluster, n.name, n.gpus from mine m
+    select m.pool, n.cluster, n.name, coalesce(nullif(n.gpus, 0), r.gpus) as gpus from mine m
     join pool_node p on p.pool = m.pool join node n on n.cluster = p.cluster and n.name = p.node
+    cross join lateral (select count(*)::int as gpus from gpu where cluster = n.cluster and node = n.name and parent_uuid = '') r
     where n.state <> 'gone'
     union all
-    select '', n.cluster, n.name, n.gpus from mine m join node n on n.cluster = $1
-    where m.pool = '' and n.state <> 'gone' and not exists(select from pool_node p where p.cluster = n.cluster and p.node = n.name)),
+    select '', n.cluster, n.name, coalesce(nullif(n.gpus, 0), r.gpus) from mine m join node n on n.cluster = $1
+    cross join lateral (select count(*)::int as gpus from gpu where cluster = n.cluster and node = n.name and parent_uuid = '') r
+    where m.pool = '' and n.state <> 'gone' and n.name = n.host and not exists(select from pool_node p where p.cluster = n.cluster and p.node = n.name)),
 aside as (
     select q.cluster, q.node, bool_or(q.ordinal is null) as whole, count(q.ordinal) as gpus
     from gpu_quarantine q where q.lifted_at is null group by q.cluster, q.node)
@@ -36,7 +39,9 @@ select m.pool, sum(m.gpus)::int as total,
 from members m left join aside a on a.cluster = m.cluster and a.node = m.name group by m.pool;
 
 -- name: gpus_of_node
-select gpus from node where cluster = $1 and name = $2;
+-- of one that is cut those that its agent reads
+select coalesce(nullif(n.gpus, 0), (select count(*) from gpu where cluster = $1 and node = $2 and parent_uuid = ''))::int
+from node n where n.cluster = $1 and n.name = $2;
 
 -- name: quarantine
 insert into gpu_quarantine (id, cluster, node, ordinal, remedy, reason, fault_id, begun_by, begun_at, clean_seconds)

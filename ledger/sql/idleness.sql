@@ -84,15 +84,19 @@ insert into notice (gpr_id, kind, due_at, message, delivered_at) values ($1, $2,
 
 -- name: count_idle
 -- how many GPUs of each active Gpr have done nothing for five minutes ($1: now; $2 percent at most, $3: what a reading vouches
--- for). Who is busy with a Gpr now is not waited for
+-- for), or had no pod for as long, as looks show ($4: how old the last one may be). Who is busy with a Gpr now is not waited for
 with held as (
-    select g.id, g.idle_gpus, count(*) filter (where u.is_idle) as idle
+    select g.id, g.idle_gpus, count(*) filter (where u.is_idle or (p.is_empty and u.is_busy is not true)) as idle
     from gpr g join lease_gpu lg on lg.fence = g.fence and lg.released_at is null
+    left join lateral (select looked_at > $1::timestamptz - make_interval(secs => $4::float8)
+                              and greatest(since, used_at) <= looked_at - interval '5 minutes' as is_empty
+                       from pods_seen where fence = g.fence limit 1) p on true
     left join lateral (select id from gpu where cluster = lg.cluster and node = lg.node and ordinal = lg.ordinal and parent_uuid = ''
                        order by seen_at desc limit 1) d on true
     left join lateral (
         select max(utilisation_percent) <= $2::int and max(at) > $1::timestamptz - interval '1 minute'
-               and count(*) * $3::float8 >= 240 and min(at) < $1::timestamptz - interval '4 minutes' as is_idle
+               and count(*) * $3::float8 >= 240 and min(at) < $1::timestamptz - interval '4 minutes' as is_idle,
+               max(utilisation_percent) > $2::int as is_busy
         from gpu_sample where gpu_id = d.id and at > $1::timestamptz - interval '5 minutes' and utilisation_percent is not null) u on true
     where g.phase = 'active' group by g.id, g.idle_gpus),
 changed as (

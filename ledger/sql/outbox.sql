@@ -2,6 +2,11 @@
 insert into outbox (workflow_id, workflow_type, argument, signal, signal_argument)
 values ($1, $2, $3, $4, $5) returning id;
 
+-- name: put_later
+-- as if it had been written then: until then nobody delivers it, and it is not late
+insert into outbox (workflow_id, workflow_type, argument, signal, signal_argument, created_at)
+values ($1, $2, $3, $4, $5, $6) returning id;
+
 -- name: put_all
 -- one statement, so one announcement and one round trip, however many
 insert into outbox (workflow_id, workflow_type, argument, signal, signal_argument)
@@ -28,7 +33,7 @@ update outbox set attempts = attempts + 1, failure = $2 where id = any($1::bigin
 -- name: backlog
 -- the age in seconds and number of what is not delivered: the relay's health
 select count(*) as waiting, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds
-from outbox where delivered_at is null;
+from outbox where delivered_at is null and created_at <= now();
 
 -- name: forget_delivered
 delete from outbox where delivered_at < now() - interval '7 days';

@@ -25,8 +25,12 @@ select q.workspace_id::text as workspace, q.namespace, q.gpus, q.cpu_millis, q.m
 from quota q join workspace w on w.id = q.workspace_id where w.phase = 'ready' order by q.workspace_id, q.namespace;
 
 -- name: ceilings
--- for Kubernetes' own ceiling: every namespace on one cluster, whether it has a quota or not any more
-select s.namespace, q.gpus
+-- for Kubernetes' own ceiling: every namespace on one cluster, whether it has a quota or not any more. An override that gives
+-- more counts for some minutes before it begins, since ceilings follow only so often
+select s.namespace, case when q.gpus is not null then greatest(q.gpus, (
+    select max(o.gpus) from quota_override o
+    where o.workspace_id = w.id and o.scope = 'namespace' and o.namespace = s.namespace
+      and o.ends_at > $2 and o.begins_at < $2::timestamptz + interval '10 minutes')) end as gpus
 from workspace w join workspace_namespace s on s.workspace_id = w.id and s.cluster = $1 and s.released_at is null
 left join quota q on q.workspace_id = w.id and q.namespace = s.namespace
 where w.phase = 'ready' order by s.namespace;

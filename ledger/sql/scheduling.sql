@@ -3,7 +3,8 @@ select * from scheduling_policy;
 
 -- name: set_policy
 update scheduling_policy set fair_share = $1, half_life_seconds = $2, ageing_seconds = $3, horizon_seconds = $4,
-    reservations_max = $5, gpu_hours_max = $6, grace_seconds = $7, set_by = $8, set_at = $9;
+    reservations_max = $5, gpu_hours_max = $6, grace_seconds = $7, set_by = $8, set_at = $9,
+    guaranteed_seconds = $10, notice_seconds = $11;
 
 -- name: set_weight
 update workspace set weight = $2 where id = $1;

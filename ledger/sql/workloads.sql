@@ -53,12 +53,13 @@ select w.*, workload_seconds(w.pending_key, $2) as pending_seconds, workload_sec
        g.reason_code, g.reason, g.starts_at, g.nodes, g.gpus_per_node, g.memory_gib, g.cpu_millis, g.memory_mib,
        coalesce(j.state, '') as job_state, coalesce(j.reason, '') as job_reason, coalesce(j.message, '') as job_message,
        j.observed_at as job_observed_at, coalesce(j.ready, 0) as pods_ready, coalesce(j.wanted, 0) as pods_wanted,
+       g.preemptible, g.options, g.fixed_start is not null as is_reserved, g.shape, coalesce(l.resource, '') as resource,
        coalesce(j.spec ->> 'image', '') as image, coalesce(j.spec -> 'command', '[]') as command, coalesce(j.spec -> 'args', '[]') as arguments
 from unnest($1::bigint[]) with ordinality as wanted (sequence, place)
 join workload w on w.sequence = wanted.sequence
 join gpr g on g.id = w.gpr_id
 left join job j on j.gpr_id = g.id
-left join lateral (select granted_at from lease where gpr_id = g.id order by fence desc limit 1) l on true
+left join lateral (select granted_at, resource from lease where gpr_id = g.id order by fence desc limit 1) l on true
 left join lateral (select namespace from workspace_namespace where workspace_id = w.workspace_id and cluster = w.cluster
                    order by namespace limit 1) s on true
 order by wanted.place;
@@ -121,9 +122,21 @@ order by t.name;
 -- name: set_type
 update workload_type t set category = coalesce((select name from workload_category where id = $2), t.category),
                            priority = coalesce((select name from workload_priority where id = $3), t.priority),
+                           given_priority = coalesce((select given from workload_priority where id = $3), t.given_priority),
                            updated_at = $4, updated_by = $5
 where t.id = $1 and ($2::text is null or exists (select from workload_category where id = $2))
   and ($3::text is null or exists (select from workload_priority where id = $3)) returning t.id;
+
+-- name: delete_some
+-- some of what has ended in a workspace that is going, as it will be when that is gone ($2): all at once would take longer than
+-- a statement may, for each is in an index for every order
+update workload set is_deleted = true, deleted_at = $2
+where sequence in (select sequence from workload where workspace_id = $1 and not is_deleted and completed_at is not null
+                   order by sequence limit $3 for no key update)
+  and exists (select from workspace where id = $1 and phase = 'deleting') returning sequence;
+
+-- name: given_priority
+select given_priority from workload_type where kind = $1;
 
 -- name: categories
 select id, name, description from workload_category order by name;

@@ -22,7 +22,7 @@ from domain.github import checked_user_name
 from ledger import boxes
 from tests.builders import a_box, a_workspace, now
 from tests.stand_in import StandIn, standing_in
-from workflows.signatures import GprAt
+from workflows.signatures.leases import GprAt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,7 +15,7 @@ from domain.hardware import Gpu
 from domain.honesty import horizon_of
 from ledger import arbitration, leases
 from tests.builders import a_gpr, a_workspace, now, some_nodes
-from workflows.signatures import FencedGprAt
+from workflows.signatures.leases import FencedGprAt
 
 if TYPE_CHECKING:
     from uuid import UUID

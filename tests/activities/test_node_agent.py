@@ -37,7 +37,7 @@ from tests.pure.test_dcgm import TEXT
 from tests.stand_in import standing_in
 from worker.agent import AgentOptions, NodeAgent
 from workflows.activity_options import on_node
-from workflows.signatures import DeviceCheck, Devices
+from workflows.signatures.leases import DeviceCheck, Devices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -310,6 +310,33 @@ class TheApi:
         assert answer.status_code == 200, answer.text
         return namespace
 
+    async def department(self, *workspaces: str) -> str:
+        """Name of a new department with these workspaces."""
+        name, administrator = f"d-{uuid4().hex[:10]}", await self.someone(administrator=True)
+        answer = await self.call("POST", "/berth/v1/departments", administrator, json={"name": name})
+        assert answer.status_code == 201, answer.text
+        for workspace in filter(None, workspaces):
+            path = f"/berth/v1/workspaces/{workspace}/department"
+            answer = await self.call("PUT", path, administrator, json={"department": name})
+            assert answer.status_code == 200, answer.text
+        return name
+
+    async def quota_override(self, workspace: str) -> str:
+        """Id of an override of a workspace's quota that hinders nobody."""
+        end = (self.clock() + timedelta(hours=1)).isoformat()
+        body = {"scope": "workspace", "name": workspace, "gpus": 800, "end": end}
+        administrator = await self.someone(administrator=True)
+        answer = await self.call("POST", "/berth/v1/quota-overrides", administrator, json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def ceiling(self, someone: Someone) -> str:
+        """The name of somebody, who now has a ceiling that hinders nobody."""
+        path = f"/berth/v1/user-ceilings/{someone.principal.name}"
+        answer = await self.call("PUT", path, await self.someone(administrator=True), json={"gpus": 800})
+        assert answer.status_code == 200, answer.text
+        return someone.principal.name
+
     async def job(self, owner: Someone, namespace: str) -> str:
         """Id of a new job, which waits."""
         text = A_JOB.format(name=f"job-{uuid4().hex[:10]}", namespace=namespace)
@@ -325,6 +352,16 @@ class TheApi:
         answer = await self.call("POST", "/berth/v1/reservations", owner, json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
+
+    async def maintenance(self) -> str:
+        """Name of some that is announced, for later than anything else here."""
+        name = f"m-{uuid4().hex[:10]}"
+        times = {"begin": "2190-01-01T00:00:00Z", "end": "2190-01-02T00:00:00Z"}
+        administrator = await self.someone(administrator=True)
+        body = {"name": name, **times, "nodes": ["worker-1-t4-38"]}
+        answer = await self.call("POST", "/berth/v1/maintenance", administrator, json=body)
+        assert answer.status_code == 201, answer.text
+        return name
 
     async def gpu(self, node: str = "worker-1-t4-39", ordinal: int = 0) -> int:
         """Id of a new GPU that the agent of this node sees, in place of the one that was there."""

@@ -94,6 +94,8 @@ _KUBECONFIG: Final = (
 )
 _NATIVE_REFUSED: Final = "test_native.py::test_what_names_things_that_are_not_there_is_refused"
 _NAMES: Final = r"is not registered; registered: |belongs to the cluster and cannot be given to a workspace"
+_LESS: Final = r"is less than the [0-9]+ that are guaranteed"
+_CEILINGS: Final = "test_shares.py::test_a_ceiling_below_what_is_guaranteed_is_refused"
 
 EXCLUSIONS: Final = (
     _a_documented_500(
@@ -146,6 +148,19 @@ EXCLUSIONS: Final = (
         r"|the start is on a day|whole seconds|start: Input should be|is not a duration|is longer than the longest",
         "test_reservations.py::test_what_is_no_reservation_is_refused",
     ),
+    _a_refusal(
+        "native_announce_maintenance",
+        r"ends after it begins|name one at least|(begin|end): Input should be|in several clusters",
+        "test_maintenance.py::test_what_makes_no_sense_is_refused",
+    ),
+    _a_refusal(
+        "native_set_quota_override",
+        r"says how many GPUs|has no ceiling beside|would end at|is less than the|(begin|end): Input should be",
+        "test_shares.py::test_what_is_no_override_is_refused",
+    ),
+    _a_refusal("native_create_department", _LESS, _CEILINGS),
+    _a_refusal("native_set_department", _LESS, _CEILINGS),
+    _a_refusal("native_set_workspace_quota", _LESS, _CEILINGS),
     _a_refusal(
         "native_cancel_reservation",
         r"is no time of ",
@@ -226,7 +241,7 @@ EXCLUSIONS: Final = (
             f"runai_{one}_workloads",
             r"is no instant|is no number|is for texts, and|unknown phase|terms, and 50 are the most|is longer than 500|"
             "is not field, operator, value",
-            "test_runai_lists.py::test_nonsense_is_refused_and_says_what_would_do",
+            "test_runai_filters.py::test_nonsense_is_refused_and_says_what_would_do",
         )
         for one in ("list", "count")
     ),

@@ -36,6 +36,13 @@ EGS_GPR = {
 NATIVE_GPR = {"workspace": "{workspace}", "name": "gpr1", "duration": "5m"}
 IN_TWO_DAYS = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0).isoformat()
 RESERVATION = {**NATIVE_GPR, "start": IN_TWO_DAYS}
+MAINTENANCE = {
+    "name": "{new}",
+    "begin": "2190-01-01T00:00:00Z",
+    "end": "2190-01-02T00:00:00Z",
+    "nodes": ["worker-1-t4-38"],
+}
+QUOTA_OVERRIDE = {"scope": "workspace", "name": "{workspace}", "gpus": 800, "end": "2190-01-01T00:00:00Z"}
 
 EGS_ROUTES = (
     Asked(
@@ -79,6 +86,9 @@ NATIVE_ROUTES = (
     Asked("GET", "/berth/v1/reservations", query={"workspace": "{workspace}"}),
     Asked("GET", "/berth/v1/reservations/{reservation}"),
     Asked("DELETE", "/berth/v1/reservations/{reservation}"),
+    Asked("GET", "/berth/v1/maintenance"),
+    Asked("POST", "/berth/v1/maintenance", MAINTENANCE),
+    Asked("DELETE", "/berth/v1/maintenance/{maintenance}"),
     Asked("GET", "/berth/v1/scheduling"),
     Asked("PATCH", "/berth/v1/scheduling", {"ageing_seconds": 0}),
     Asked("GET", "/berth/v1/workspaces/{workspace}/weight"),
@@ -99,6 +109,22 @@ NATIVE_ROUTES = (
     Asked("GET", "/berth/v1/quotas/{namespace}"),
     Asked("PUT", "/berth/v1/quotas/{namespace}", {"gpus": 8}),
     Asked("DELETE", "/berth/v1/quotas/{namespace}"),
+    Asked("GET", "/berth/v1/departments"),
+    Asked("POST", "/berth/v1/departments", {"name": "{new}"}),
+    Asked("GET", "/berth/v1/departments/{department}"),
+    Asked("PUT", "/berth/v1/departments/{department}", {"gpus": 8}),
+    Asked("DELETE", "/berth/v1/departments/{department}"),
+    Asked("PUT", "/berth/v1/workspaces/{workspace}/department", {"department": "default"}),
+    Asked("GET", "/berth/v1/workspace-quotas"),
+    Asked("GET", "/berth/v1/workspaces/{workspace}/quota"),
+    Asked("PUT", "/berth/v1/workspaces/{workspace}/quota", {"gpus": 800}),
+    Asked("GET", "/berth/v1/quota-overrides"),
+    Asked("POST", "/berth/v1/quota-overrides", QUOTA_OVERRIDE),
+    Asked("DELETE", "/berth/v1/quota-overrides/{override}"),
+    Asked("GET", "/berth/v1/user-ceilings"),
+    Asked("PUT", "/berth/v1/user-ceilings", {"gpus": None}),
+    Asked("PUT", "/berth/v1/user-ceilings/{user}", {"gpus": 800}),
+    Asked("DELETE", "/berth/v1/user-ceilings/{user}"),
     Asked("GET", "/berth/v1/prices"),
     Asked("PUT", "/berth/v1/prices", {"shape": "Tesla-T4", "per_gpu_hour": "1"}),
     Asked("GET", "/berth/v1/gpus"),

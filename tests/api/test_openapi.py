@@ -59,7 +59,7 @@ async def test_what_is_served_is_what_the_document_says(api: TheApi, asked: Any)
     words |= {"pool": await api.pool("worker-1-h100"), "namespace": await api.quota(f"{workspace}-ns", gpus=4)}
     words |= {"poolName": words["pool"], "namespaceName": words["namespace"]}
     words["jobId"] = await api.job(me, words["namespace"])
-    words |= {"nodeName": "worker-1-t4-1", "key": await api.label("worker-1-t4-1")}
+    words |= {"department": "default", "nodeName": "worker-1-t4-1", "key": await api.label("worker-1-t4-1")}
     words |= await a_box_and_a_disk(api, me)
     words |= {"workloadId": await runai_kit.workload_of(api, words["gpr"]), **runai_kit.IDS}
     if "{gpu}" in asked.path:

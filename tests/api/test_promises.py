@@ -164,6 +164,23 @@ async def test_lost_hardware_moves_a_promise_loudly_with_a_new_one(api: TheApi) 
     assert await town.start_of(gang) <= moved.starts_at
 
 
+async def test_a_promise_that_is_moved_comes_before_all_that_have_none_however_strong(api: TheApi) -> None:
+    town = await Town.founded(api, 8, 8)
+    await town.running(8, duration="1h"), await town.running(8, duration="5h")
+    gang = await town.waiting(8)
+    promised = await town.promise(gang)
+    place = (await town.gpr(gang)).promise
+    assert place is not None
+    strong = [await town.waiting(8, priority=300, duration="10h") for _ in range(2)]
+    await town.observe(lost=place.nodes)
+    await town.run()
+    moved = (await town.gpr(gang)).promise
+    assert moved is not None
+    assert moved.starts_at is not None
+    assert promised + timedelta(hours=3) < moved.starts_at < promised + timedelta(hours=5)
+    assert min([await town.start_of(one) for one in strong]) > moved.starts_at
+
+
 async def test_a_promise_whose_last_hardware_is_lost_is_renewed_when_there_is_other(api: TheApi) -> None:
     town = await Town.founded(api, 8)
     await town.running(8)

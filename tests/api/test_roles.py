@@ -67,6 +67,9 @@ NEEDS = {
     "GET /berth/v1/reservations": VIEW,
     "GET /berth/v1/reservations/{reservation}": VIEW,
     "DELETE /berth/v1/reservations/{reservation}": EDIT,
+    "GET /berth/v1/maintenance": ANYBODY,
+    "POST /berth/v1/maintenance": ADMINISTRATOR,
+    "DELETE /berth/v1/maintenance/{maintenance}": ADMINISTRATOR,
     "GET /berth/v1/scheduling": ANYBODY,
     "PATCH /berth/v1/scheduling": ADMINISTRATOR,
     "GET /berth/v1/workspaces/{workspace}/weight": VIEW,
@@ -87,6 +90,22 @@ NEEDS = {
     "GET /berth/v1/quotas/{namespace}": VIEW,
     "PUT /berth/v1/quotas/{namespace}": ADMINISTRATOR,
     "DELETE /berth/v1/quotas/{namespace}": ADMINISTRATOR,
+    "GET /berth/v1/departments": ANYBODY,
+    "POST /berth/v1/departments": ADMINISTRATOR,
+    "GET /berth/v1/departments/{department}": VIEW,
+    "PUT /berth/v1/departments/{department}": ADMINISTRATOR,
+    "DELETE /berth/v1/departments/{department}": ADMINISTRATOR,
+    "PUT /berth/v1/workspaces/{workspace}/department": ADMINISTRATOR,
+    "GET /berth/v1/workspace-quotas": ANYBODY,
+    "GET /berth/v1/workspaces/{workspace}/quota": VIEW,
+    "PUT /berth/v1/workspaces/{workspace}/quota": ADMINISTRATOR,
+    "GET /berth/v1/quota-overrides": ANYBODY,
+    "POST /berth/v1/quota-overrides": ADMINISTRATOR,
+    "DELETE /berth/v1/quota-overrides/{override}": ADMINISTRATOR,
+    "GET /berth/v1/user-ceilings": ANYBODY,
+    "PUT /berth/v1/user-ceilings": ADMINISTRATOR,
+    "PUT /berth/v1/user-ceilings/{user}": ADMINISTRATOR,
+    "DELETE /berth/v1/user-ceilings/{user}": ADMINISTRATOR,
     "GET /berth/v1/prices": ANYBODY,
     "PUT /berth/v1/prices": ADMINISTRATOR,
     "GET /berth/v1/gpus": ANYBODY,
@@ -240,14 +259,29 @@ async def test_each_caller_may_exactly_what_the_table_says(api: TheApi, who: str
                 names |= await a_box_and_a_disk(api, owner, deleted=asked.path.endswith("/undelete"))
             names |= {"nodeName": "worker-1-t4-39", "key": await api.label("worker-1-t4-39")}
             names |= {"workloadId": await runai_kit.workload_of(api, names["gpr"]), **runai_kit.IDS}
-            if "{gpu}" in asked.path:
-                names["gpu"] = str(await api.gpu())
-            if "{reservation}" in asked.path:
-                names["reservation"] = await api.reservation(owner, workspace)
+            names |= await made_for(api, asked, owner, workspace)
             status = await status_of(api, asked, caller, **names)
             if (status < 300) is not (NEEDS[str(asked)] in MAY[who]) or status not in acceptable(asked, who):
                 wrong.append(f"{asked}: {status}")
     assert wrong == []
+
+
+async def made_for(api: TheApi, asked: Asked, owner: Someone, workspace: str) -> dict[str, str]:
+    """What the path names and no other path does."""
+    made: dict[str, str] = {}
+    if "{gpu}" in asked.path:
+        made["gpu"] = str(await api.gpu())
+    if "{reservation}" in asked.path:
+        made["reservation"] = await api.reservation(owner, workspace)
+    if "{maintenance}" in asked.path:
+        made["maintenance"] = await api.maintenance()
+    if "{department}" in asked.path:
+        made["department"] = await api.department("" if asked.method == "DELETE" else workspace)
+    if "{override}" in asked.path:
+        made["override"] = await api.quota_override(workspace)
+    if "{user}" in asked.path:
+        made["user"] = await api.ceiling(owner)
+    return made
 
 
 def acceptable(asked: Asked, who: str) -> set[int]:
@@ -289,6 +323,10 @@ async def test_another_tenants_workspaces_gprs_and_holdings_are_not_in_any_list(
         "/berth/v1/nodes",
         "/berth/v1/gpus",
         "/berth/v1/costs",
+        "/berth/v1/departments",
+        "/berth/v1/workspace-quotas",
+        "/berth/v1/quota-overrides",
+        "/berth/v1/user-ceilings",
         "/berth/v1/idle-rules",
         "/berth/v1/plan",
         "/berth/v1/keys",

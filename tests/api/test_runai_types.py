@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
 
+from ledger import jobs
+from tests.api.gpudev_kit import a_box
 from tests.api.runai_kit import CATEGORY_ID, PRIORITY_ID, a_workload, answered, assert_failure, refusal, stable_id
 
 if TYPE_CHECKING:
-    from tests.api.api_kit import TheApi
+    from tests.api.api_kit import Someone, TheApi
 
 DEPLOY_ID = stable_id("category", "Deploy")
 COMPUTE_ID, GPR_ID = stable_id("type", "compute"), stable_id("type", "gpr")
@@ -66,6 +69,80 @@ async def test_a_change_of_a_type_counts_for_new_workloads_and_leaves_the_others
     assert {**unchanged, "updatedAt": None} == {**body, "updatedAt": None}
     only_category = await api.call("PUT", path, administrator, json={"categoryId": CATEGORY_ID})
     assert (only_category.json()["categoryName"], only_category.json()["priorityName"]) == ("Build", "high")
+
+
+async def priority_of(api: TheApi, workload_id: str) -> int:
+    async with api.ledger.reading() as connection:
+        return int(await connection.fetchval("select priority from gpr where id = $1::text::uuid", workload_id))
+
+
+async def a_job_of(api: TheApi, who: Someone, workspace: str, kind: str, name: str, **job: str) -> str:
+    told = {"name": name, "namespace": f"{workspace}-ns", **job}
+    document = {"kind": kind, "job": told, "environment": {"image": "x"}, "resources": {"gpu": 1}}
+    answer = await api.call("POST", "/api/v1/jobs", who, json={"yamlContent": json.dumps(document)})
+    assert answer.status_code == 201, answer.text
+    async with api.ledger.reading() as connection:
+        return str(await jobs.id_of(connection, None, name))
+
+
+async def give(api: TheApi, kind: str, priority: str) -> None:
+    """What new ones of a kind are to be given."""
+    path = f"/api/v1/workload-types/{stable_id('type', kind)}"
+    body = {"priorityId": stable_id("priority", priority)}
+    answer = await api.call("PUT", path, await api.someone(administrator=True), json=body)
+    assert answer.status_code == 200, answer.text
+
+
+async def test_the_class_that_is_shown_of_a_type_is_that_of_new_ones_before_anybody_has_set_it(api: TheApi) -> None:
+    me = await api.someone()
+    workspace = await api.workspace(me)
+    assert (await answered(api, me, f"/workload-types/{COMPUTE_ID}"))["priorityName"] == "medium"
+    one = await a_job_of(api, me, workspace, "compute", "as-shipped")
+    assert await priority_of(api, one) == 150
+    assert (await answered(api, me, f"/workloads/{one}"))["priorityClassName"] == "medium"
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("very-low", 20),
+        ("low", 50),
+        ("medium-low", 120),
+        ("medium", 150),
+        ("medium-high", 180),
+        ("high", 220),
+        ("very-high", 280),
+    ],
+)
+async def test_the_priority_of_a_type_is_that_of_new_gprs_that_name_none(api: TheApi, word: str, value: int) -> None:
+    me = await api.someone()
+    workspace = await api.workspace(me)
+    await give(api, "gpr", word)
+    one = await a_workload(api, me, workspace, priority=None)
+    assert await priority_of(api, one) == value
+    assert (await answered(api, me, f"/workloads/{one}"))["priorityClassName"] == word
+    wish = {"workspace": workspace, "name": "native", "duration": "10m"}
+    assert (await api.call("POST", "/berth/v1/gprs", me, json=wish)).json()["priority"] == value
+
+
+async def test_a_priority_that_is_named_wins_over_that_of_the_type(api: TheApi) -> None:
+    me = await api.someone()
+    workspace = await api.workspace(me)
+    await give(api, "gpr", "very-high")
+    await give(api, "training", "very-high")
+    assert await priority_of(api, await a_workload(api, me, workspace, priority=0)) == 0
+    assert await priority_of(api, await a_workload(api, me, workspace, priority=101)) == 101
+    assert await priority_of(api, await a_job_of(api, me, workspace, "training", "named", priority="medium")) == 150
+
+
+async def test_the_priority_of_a_type_counts_for_jobs_and_boxes_too(api: TheApi) -> None:
+    me = await api.someone()
+    workspace = await api.workspace(me)
+    await give(api, "training", "low")
+    await give(api, "box", "very-high")
+    assert await priority_of(api, await a_job_of(api, me, workspace, "training", "unnamed")) == 50
+    assert await priority_of(api, await a_job_of(api, me, workspace, "notebook", "other-kind")) == 150
+    assert await priority_of(api, await a_box(api, me)) == 280
 
 
 async def test_a_change_that_makes_no_sense_or_is_not_an_administrators_is_refused(api: TheApi) -> None:

@@ -28,7 +28,8 @@ NO_CREDENTIALS = (
 )
 NAMES = {"workspace": "ws", "gpr": "gpr-00000000-0000", "new": "new-ws", "pool": "p", "namespace": "ns"}
 NAMES |= {"poolName": "p", "namespaceName": "ns", "nodeName": "n", "key": "example.com/rack", "jobId": "j"}
-NAMES |= {"reservation": str(SOME_ID), "job_id": str(SOME_ID), "disk_name": "d", "operation_id": str(SOME_ID)}
+NAMES |= {"maintenance": "m", "reservation": str(SOME_ID)}
+NAMES |= {"job_id": str(SOME_ID), "disk_name": "d", "operation_id": str(SOME_ID)}
 NAMES |= {"gpu": "1", "workloadId": str(SOME_ID), "categoryId": str(SOME_ID), "workloadTypeId": str(SOME_ID)}
 
 

@@ -3,8 +3,15 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from api.dialects.native import hardware_schemas, plan_schemas, reservation_schemas, schemas
-from cli.client import answers, foresight, hardware, requests, reserving
+from api.dialects.native import (
+    hardware_schemas,
+    maintenance_schemas,
+    plan_schemas,
+    reservation_schemas,
+    schemas,
+    share_schemas,
+)
+from cli.client import answers, foresight, hardware, maintaining, requests, reserving, sharing
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,10 @@ from cli.client import answers, foresight, hardware, requests, reserving
         (foresight.Why, plan_schemas.WhyView),
         (foresight.Granted, plan_schemas.ExtensionView),
         (foresight.Span, plan_schemas.SpanView),
+        (foresight.Away, plan_schemas.AwayView),
+        (maintaining.NewMaintenance, maintenance_schemas.MaintenanceAnnouncement),
+        (maintaining.Maintenance, maintenance_schemas.MaintenanceView),
+        (maintaining.MaintenancePlace, maintenance_schemas.MaintenancePlace),
         (foresight.NodePlan, plan_schemas.NodePlanView),
         (foresight.Plan, plan_schemas.PlanView),
         (foresight.Accuracy, plan_schemas.AccuracyView),
@@ -32,6 +43,17 @@ from cli.client import answers, foresight, hardware, requests, reserving
         (reserving.Scheduling, reservation_schemas.SchedulingView),
         (reserving.Weight, reservation_schemas.WeightSetting),
         (reserving.Share, reservation_schemas.ShareView),
+        (sharing.Allowance, share_schemas.AllowanceView),
+        (sharing.Held, share_schemas.HeldView),
+        (sharing.NewOverride, share_schemas.OverrideSubmission),
+        (sharing.QuotaOverride, share_schemas.OverrideView),
+        (sharing.DepartmentSetting, share_schemas.DepartmentSetting),
+        (sharing.NewDepartment, share_schemas.DepartmentSubmission),
+        (sharing.Department, share_schemas.DepartmentView),
+        (sharing.Assignment, share_schemas.Assignment),
+        (sharing.WorkspaceQuotaSetting, share_schemas.WorkspaceQuotaSetting),
+        (sharing.WorkspaceQuota, share_schemas.WorkspaceQuotaView),
+        (sharing.UserCeiling, share_schemas.UserCeilingView),
         (answers.NodeGpus, schemas.NodeGpusView),
         (answers.Lease, schemas.LeaseView),
         (answers.Gpr, schemas.GprView),

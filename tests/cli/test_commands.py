@@ -122,7 +122,7 @@ def test_a_gpr_is_asked_for_with_everything_that_was_said() -> None:
     script = Script().on("POST /berth/v1/gprs", a_gpr_document())
     script.on("GET /berth/v1/nodes", items(a_node_document(shape="NVIDIA-H100-80GB-HBM3")))
     words = "gpr create train -w demo -d 1h30m --gpus 8 --nodes 2 --shape H100 --memory 80 --priority 250 --no-requeue --pool p"
-    words += " --idle-timeout 30m --release-when-idle --cluster worker-2 --cluster worker-1 --idempotency-key mine"
+    words += " --preemptible --idle-timeout 30m --release-when-idle --cluster worker-2 --cluster worker-1 --idempotency-key mine"
     result = berth(script, *words.split())
     assert result.exit_code == 0
     assert script.asked[-1].headers["Idempotency-Key"] == "mine"
@@ -139,6 +139,7 @@ def test_a_gpr_is_asked_for_with_everything_that_was_said() -> None:
         "clusters": ["worker-2", "worker-1"],
         "pool": "p",
         "requeue_on_failure": False,
+        "preemptible": True,
         "idle_timeout": "30m",
         "release_when_idle": True,
     }

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 GROWING = {
     *("gpr", "lease", "lease_gpu", "event", "outbox", "notice", "idempotency", "workspace", "workspace_namespace"),
     *("job", "box", "box_person", "disk", "disk_operation", "disk_snapshot"),
-    *("shown_estimate", "extension"),
+    *("shown_estimate", "extension", "preemption"),
     *("reservation", "occurrence", "workspace_use"),
     *("gpu_fault", "gpu_quarantine", "idle_wish"),
+    "quota_override",
 }
 EXPLAINED = ("select", "insert", "update", "delete")
 
 READS_A_WHOLE_TABLE = {
+    "overrides.all": "the whole history is asked for",
     "leases.open": "joins hundreds of open leases with thousands of workspaces: the server prefers to hash the smaller table",
     "outbox.forget_delivered": "once a minute, by the reconciler; an index on delivered_at would cost every message a write",
 }
@@ -87,6 +89,8 @@ insert into shown_estimate (gpr_id, shown_at, starts_at, earliest, latest, start
     from gpr g, generate_series(1, 2) i;
 update gpr set promised_at = now(), promised_start = now() where phase = 'queued' and sequence % 3 = 0;
 insert into extension (id, gpr_id, at, seconds) select id, id, now(), 60 from gpr where sequence % 3 = 0;
+insert into preemption (fence, gpr_id, claimant_id, at, ends_at, settled_at)
+    select fence, gpr_id, gpr_id, now(), now(), case when fence % 1000 > 0 then now() end from lease where fence <= 50000;
 insert into idempotency (principal_id, key, operation, request_hash, subject_id, created_at)
     select submitted_by, id::text, 'submit', 'x', id, now() from gpr;
 insert into reservation
@@ -109,6 +113,12 @@ insert into gpu_quarantine (id, cluster, node, ordinal, remedy, reason, fault_id
            case when f.id % 1000 > 0 or f.id > 7000 then now() end
     from gpu_fault f join gpu d on d.id = f.gpu_id where f.id <= 20000;
 insert into idle_wish (gpr_id, window_seconds, enforced) select id, 1800, true from gpr;
+update workspace set quota_gpus = 8, department = 'd' || sequence % 20 where sequence % 100 = 0;
+insert into department (name, created_by, created_at) select 'd' || i, 'b', now() from generate_series(0, 19) i;
+insert into quota_override (id, scope, workspace_id, gpus, begins_at, ends_at, set_by, set_at)
+    select gen_random_uuid(), 'workspace', md5('w' || (1 + i % 5000))::uuid, 8, now() - i * interval '1 hour',
+           now() - (i - 20) * interval '1 hour', 'b', now() from generate_series(1, 20000) i;
+insert into user_ceiling (principal_id, gpus, set_by, set_at) select id, 8, 'b', now() from principal;
 set constraints all immediate;
 alter table gpr enable trigger workload_submitted;
 alter table job enable trigger workload_is_job;

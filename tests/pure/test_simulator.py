@@ -11,7 +11,7 @@ from bench.simulator.bound import Bound
 from bench.simulator.day import LARGEST, synthetic_day
 from bench.simulator.engine import Simulation, Stay
 from bench.simulator.figures import Figures, figures
-from bench.simulator.kueue import QUEUES, QUOTA, SIZES, kueue_baseline
+from bench.simulator.kueue import QUEUES, QUOTA, SIZES, in_bands, kueue_baseline
 from bench.simulator.philly import philly_trace
 from bench.simulator.philly_sample import write_sample
 from bench.simulator.policies import BERTH, BERTH_GRANTS, EASY, FIFO, GREEDY, OTHERS, STRICT, Policy
@@ -74,6 +74,18 @@ def test_the_shape_of_kueues_benchmark_takes_little_longer_than_any_policy_must(
     for size in SIZES:
         least = bound.mean_wait(shape.requests, size.name) / shape.ticks_per_second
         assert found.waits[size.name].mean <= WORSE_THAN_THE_BOUND_MAX * least, size.name
+
+
+def test_with_preemption_too_it_takes_little_longer_than_any_policy_must_and_the_strongest_wait_for_nobody() -> None:
+    shape = in_bands(kueue_baseline(cohorts=1, part=0.2))
+    bound = Bound(QUEUES * QUOTA, preempts=True).run(shape.requests)
+    found = figures(shape, Simulation(shape, BERTH_GRANTS, preempts=True).run())
+    assert found.unserved == 0
+    assert found.makespan <= WORSE_THAN_THE_BOUND_MAX * bound.end / shape.ticks_per_second
+    for size in ("medium", "small"):
+        least = bound.mean_wait(shape.requests, size) / shape.ticks_per_second
+        assert found.waits[size].mean <= WORSE_THAN_THE_BOUND_MAX * least, size
+    assert found.waits["large"].worst * shape.ticks_per_second <= 1
 
 
 def test_the_bound_leaves_no_unit_idle_while_anything_that_fits_waits() -> None:

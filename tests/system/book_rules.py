@@ -36,10 +36,11 @@ CAUSES: Final = {
     "completed": ({True, False}, False),
     "job_failed": ({True, False}, False),
     "suspended": ({True, False}, True),
-    "unused": ({True}, False),
+    "preempted": ({True}, False),
+    "unused": ({True}, True),
     "idle": ({True}, False),
 }
-WITHDRAWN: Final = {("provisioning_failed", "cancelled"), ("suspended", "cancelled")}
+WITHDRAWN: Final = {("provisioning_failed", "cancelled"), ("suspended", "cancelled"), ("preempted", "cancelled")}
 """The causes that may be replaced while a lease is torn down, and by which."""
 RESTS: Final = {
     # (cause, whether it had been active): where it may come to rest
@@ -48,7 +49,9 @@ RESTS: Final = {
     ("cancelled", False): {"cancelled"},
     ("cancelled", True): {"released"},
     ("idle", True): {"released"},
+    ("unused", True): {"released"},
     ("suspended", True): {"queued"},
+    ("preempted", True): {"queued"},
     ("suspended", False): {"queued"},
     ("workspace_deleted", True): {"released"},
     ("workspace_deleted", False): {"cancelled"},
@@ -190,7 +193,9 @@ def a_lease_lasts_as_long_as_asked(chronicle: Chronicle, _: Outages) -> Iterator
     for lease in chronicle.leases.values():
         if lease.activated_at is not None:
             seconds, end = lease.wish["duration_seconds"], next(iter(lease.ends), None)
-            wanted = None if seconds is None else lease.activated_at + timedelta(seconds=seconds)
+            # what was reserved ends when it was to end, however late it began
+            begin = lease.fixed_start or lease.activated_at
+            wanted = None if seconds is None else begin + timedelta(seconds=seconds)
             if end != wanted:
                 yield f"{lease} ends at {end}, by its duration it would at {wanted}"
 
@@ -213,7 +218,10 @@ def nothing_ends_before_its_end_without_cause(chronicle: Chronicle, _: Outages) 
         elif "withdrawn" in lease.numbers and (lease.withdrawn_from, lease.cause) not in WITHDRAWN:
             yield f"{lease} was withdrawn by {lease.cause!r} while it was ended by {lease.withdrawn_from!r}"
     for event in chronicle.cancellations:
-        if event["detail"]["cause"] not in {"cancelled", "workspace_deleted", "operator"} or not event["actor"]:
+        if (
+            event["detail"]["cause"] not in {"cancelled", "workspace_deleted", "operator", "missed"}
+            or not event["actor"]
+        ):
             yield f"{event['gpr_id'][:8]} was taken out of the queue by {event['actor'] or 'nobody'!r}: {event['detail']}"
 
 

@@ -1,6 +1,6 @@
 """The judge of a run: a small model of Berth's rules, that reads the ledger's events and the clusters' audit logs alone.
 
-It shares no code with Berth. `stories` and `trail` read, `book_rules` and `trail_rules` say what must be true.
+It shares no code with Berth. `stories` and `trail` read, `book_rules`, `time_rules` and `trail_rules` say what must be true.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.system.book_rules import BOOK_RULES, Outages
 from tests.system.stories import HISTORY, told
+from tests.system.time_rules import TIME_RULES
 from tests.system.trail import trail
 from tests.system.trail_rules import TRAIL_RULES, deeds_of
 
@@ -26,7 +27,7 @@ def complaints_about(events: Iterable[Json], writes: Sequence[Write], outages: O
     """Everything that breaks a rule, with the rule's name before it. The history has come to rest."""
     chronicle, deeds = told(events), deeds_of(writes)
     return [
-        *(f"{rule.__name__}: {one}" for rule in BOOK_RULES for one in rule(chronicle, outages)),
+        *(f"{rule.__name__}: {one}" for rule in (*BOOK_RULES, *TIME_RULES) for one in rule(chronicle, outages)),
         *(f"{rule.__name__}: {one}" for rule in TRAIL_RULES for one in rule(deeds, chronicle, outages)),
     ]
 

@@ -50,7 +50,7 @@ def left_in_ledger(installation: Installation) -> list[str]:
         "open leases": "lease where released_at is null",
         "GPUs of leases": "lease_gpu where released_at is null",
         "live Gprs": "gpr where phase in ('queued', 'provisioning', 'active', 'releasing')",
-        "messages for Temporal": "outbox where delivered_at is null",
+        "messages for Temporal": "outbox where delivered_at is null and created_at <= now()",
         "quarantined nodes": "node where quarantined_at is not null",
     }
     counts = {what: tables.count(condition) for what, condition in left.items()}

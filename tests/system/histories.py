@@ -3,7 +3,8 @@
 Two workspaces share a node of eight GPUs. `red` holds four, which expire, then two, which are released early, while its third
 wish is cancelled in the queue; a pod of its first lease runs and is told to go. `blue` is provisioned on its second try, and
 its other wish is withdrawn while the failure of its provisioning is cleared away; and it has a job with a disk, which is
-suspended, resumed, and then ends by itself.
+suspended, resumed, and then ends by itself. `red`'s second wish is promised a start, which is moved once when its node is lost;
+and it has a reservation for the end of the day, which is booked early.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ RED, BLUE = "00000000-0000-0000-0000-aaaaaaaaaaaa", "00000000-0000-0000-0000-bbb
 TENANTS: Final = {RED: f"red-{'a' * 10}", BLUE: f"blue-{'b' * 10}"}
 NAMESPACES: Final = {RED: "red", BLUE: "blue"}
 USER: Final = "ann"
-R1, R2, R3, B1, B2, JOB = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 7))
+R1, R2, R3, B1, B2, JOB, BOOKED = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 8))
 DISK: Final = "00000000-0000-0000-0000-dddddddddddd"
 JOB_LIVES: Final = ((6, 10), (7, 16))
 """The job's leases, and when each was granted."""
 
+BOOKED_FENCE: Final = 8
 WISHES: Final = ((R1, RED, 4, 10), (R2, RED, 2, 3600), (R3, RED, 1, 60), (B1, BLUE, 3, 8), (B2, BLUE, 1, 60))
 """GPUs, and seconds."""
 
@@ -59,8 +61,8 @@ class History:
         """The rules that it breaks."""
         return {complaint.partition(":")[0] for complaint in self.complaints()}
 
-    def event(self, kind: str, gpr_id: str) -> Json:
-        """The first one of a kind about a Gpr."""
+    def event(self, kind: str, gpr_id: str | None) -> Json:
+        """The first one of a kind about a Gpr, or about none."""
         return next(event for event in self.events if (event["kind"], event["gpr_id"]) == (kind, gpr_id))
 
     def drop(self, kind: str, gpr_id: str) -> None:
@@ -109,10 +111,18 @@ def a_good_history() -> History:
     wish = {"nodes": 1, "gpus_per_node": 1, "duration_seconds": None, "exclusive": False}
     _tell(history, 9, "submitted", JOB, BLUE, **wish)
     _run_job(history, *JOB_LIVES[0])
+    wish = {"nodes": 1, "gpus_per_node": 3, "duration_seconds": 2, "exclusive": True}
+    _tell(history, 11.5, "submitted", BOOKED, RED, **wish)
+    start = moment(26).isoformat()
+    _tell(history, 11.5, "booked", BOOKED, RED, reservation="r", start=start, cluster=CLUSTER, nodes=[NODE])
     _tell(history, 12, "suspended", JOB, None, actor=USER)
     _end_job(history, 12, JOB_LIVES[0][0], ("suspended", USER, "queued"))
     _tell(history, 14, "resumed", JOB, None, actor=USER)
     _end(history, 13.2, 1, R1, RED, ("expired", "", "expired"))
+    place = {"cluster": CLUSTER, "nodes": [NODE]}
+    _tell(history, 14.2, "promised", R2, None, actor=USER, starts_at=moment(14.5).isoformat(), **place)
+    _tell(history, 14.3, "nodes_changed", None, None, cluster=CLUSTER, changed=[NODE], gone=[])
+    _tell(history, 14.4, "promise_moved", R2, None, why="it is lost", starts_at=moment(16).isoformat(), **place)
     _grant(history, 15, 3, R2, RED, range(2))
     _grant(history, 15, 4, B1, BLUE, range(2, 5))
     _activate(history, 16, 3, R2, 3600)
@@ -121,6 +131,9 @@ def a_good_history() -> History:
     _end_job(history, 19, JOB_LIVES[1][0], ("completed", "", "released"))
     _end(history, 20, 3, R2, RED, ("early_release", USER, "released"))
     _end(history, 24.1, 4, B1, BLUE, ("expired", "", "expired"))
+    _grant(history, 26.1, BOOKED_FENCE, BOOKED, RED, range(2, 5))
+    _activate(history, 27, BOOKED_FENCE, BOOKED, 1)
+    _end(history, 28.1, BOOKED_FENCE, BOOKED, RED, ("expired", "", "expired"))
     for workspace in (RED, BLUE):
         _tell(history, 30, "workspace_deleting", None, workspace, actor=USER)
     return history

@@ -1,6 +1,7 @@
 """`python -m tests.system.soak --minutes 10 --seed 7`: every EGS call in a random mix, by several tenants, under random kills.
 
-Beside them somebody works with jobs, which end, fail, are suspended, resumed and deleted.
+Beside them somebody works with jobs, which end, fail, are suspended, resumed and deleted, and somebody plans ahead: has starts
+promised, and reserves.
 
 A stack of its own is disturbed all the time. When all has come to rest, everything that anybody was told is held against the
 ledger's history, and that history and the clusters' audit logs against the rules. The exit code is 1 when anything was wrong.
@@ -37,6 +38,7 @@ from tests.system.population import A100, H100
 from tests.system.stories import told
 from tests.system.strain import strain
 from tests.system.tenants import Tenant
+from tests.system.time_person import TimePerson
 from tests.system.town import Operator, Town
 from tests.system.users import Replies
 from tests.system.witness import Witness
@@ -136,9 +138,10 @@ class Soak:
         operator_egs = Egs(url, installation.key)
         operator = Operator(operator_egs, self._verdict.replies, self._town, Random(f"{self._seed}/operator"))
         job_person = self._job_person(f"{self._run}-jobs")
-        with ThreadPoolExecutor(len(tenants) + 2) as threads:
+        time_person = self._time_person(f"{self._run}-time")
+        with ThreadPoolExecutor(len(tenants) + 3) as threads:
             lives = [threads.submit(tenant.live, over, url, installation.folder) for tenant in tenants]
-            lives += [threads.submit(operator.live, over), threads.submit(job_person.live, over)]
+            lives += [threads.submit(one.live, over) for one in (operator, job_person, time_person)]
             try:
                 meanwhile()
             finally:
@@ -155,6 +158,10 @@ class Soak:
         key, url = self._installation.egs.create_key(name, userName=name), self._installation.url
         random = Random(f"{self._seed}/jobs")
         return JobPerson(name, Egs(url, key), url, key, self._verdict.replies, random)
+
+    def _time_person(self, name: str) -> TimePerson:
+        key, url = self._installation.egs.create_key(name, userName=name), self._installation.url
+        return TimePerson(name, Egs(url, key), url, key, self._verdict.replies, Random(f"{self._seed}/time"))
 
     def _rest(self) -> None:
         """End what lives, delete the workspaces, and see that nothing is left; what is, is a complaint."""

@@ -37,6 +37,14 @@ ARRIVALS: Final = {
     "releasing": RELEASING,
     "withdrawn": RELEASING,
 }
+WORDS: Final = frozenset({"promised", "promise_moved", "promise_renewed", "promise_withdrawn", "suspended"})
+"""What is said about a promise; whoever is suspended has none any more."""
+LOSSES: Final = frozenset(
+    {"nodes_changed", "node_quarantined", "gpu_quarantined", "cluster_away", "maintenance_announced"}
+)
+"""By which a node may be lost to what was kept on it."""
+LIMITS: Final = ("quota_", "workspace_quota_", "workspace_assigned", "user_ceiling_", "department_")
+"""So begin the kinds by which a limit may become smaller."""
 LEAVING: Final = frozenset({"workspace_deleting", "workspace_deleted", "workspace_failed"})
 
 
@@ -107,12 +115,30 @@ class Lease:
         return {name: names.count(name) for name in names}
 
     @property
+    def fixed_start(self) -> datetime | None:
+        """When it was reserved from, if it was."""
+        start: datetime | None = self.wish.get("fixed_start")
+        return start
+
+    @property
     def is_exclusive(self) -> bool:
         """Whether its workspace may hold no other."""
         return bool(self.wish.get("exclusive", True))
 
     def __str__(self) -> str:
         return f"lease {self.fence} of {self.gpr_id[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What was said about the promise of a Gpr. `starts_at` None: nobody can say, or nothing is promised any more."""
+
+    number: int
+    at: datetime
+    kind: str
+    starts_at: datetime | None
+    cluster: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -128,6 +154,11 @@ class Chronicle:
     cancellations: list[Json] = field(default_factory=list)
     pauses: dict[str, list[tuple[int, bool]]] = field(default_factory=dict)
     """Of each Gpr, the events by which it was suspended (True) and resumed."""
+    words: dict[str, list[Word]] = field(default_factory=dict)
+    """Of each Gpr, about its promise."""
+    losses: list[Json] = field(default_factory=list)
+    lost_rooms: dict[str, int] = field(default_factory=dict)
+    """Gprs of reservations whose room was told to be lost, and the first event that says so."""
     nonsense: list[str] = field(default_factory=list)
 
 
@@ -135,6 +166,7 @@ def told(events: Iterable[Json]) -> Chronicle:
     """The chronicle of these events, which are in the order of the books."""
     chronicle = Chronicle()
     for event in events:
+        _tell_about_time(chronicle, event)
         if event["kind"] in LEAVING:
             chronicle.leaving.setdefault(event["workspace_id"], event["id"])
         elif event["kind"] == "node_quarantine_lifted":
@@ -238,6 +270,22 @@ def _lengthen(chronicle: Chronicle, event: Json) -> None:
     if lease := _own_lease(chronicle, story, event):
         seconds = story.wish["duration_seconds"] + event["detail"]["seconds"]
         story.wish = lease.wish = {**story.wish, "duration_seconds": seconds}
+
+
+def _tell_about_time(chronicle: Chronicle, event: Json) -> None:
+    kind, gpr_id, detail = event["kind"], event["gpr_id"], event["detail"]
+    if kind in WORDS:
+        starts_at = _instant(detail["starts_at"]) if detail.get("starts_at") else None
+        nodes = tuple(detail.get("nodes", ()))
+        word = Word(event["id"], _instant(event["at"]), kind, starts_at, detail.get("cluster", ""), nodes)
+        chronicle.words.setdefault(gpr_id, []).append(word)
+    elif kind in LOSSES or kind.startswith(LIMITS):
+        chronicle.losses.append(event)
+    elif kind == "reservation_lost":
+        chronicle.lost_rooms.setdefault(gpr_id, event["id"])
+    elif kind == "booked":
+        story = chronicle.stories.setdefault(gpr_id, Story(gpr_id))
+        story.wish = {**story.wish, "fixed_start": _instant(detail["start"])}
 
 
 def _set_priority(chronicle: Chronicle, event: Json) -> None:

@@ -12,6 +12,7 @@ from tests.system.histories import (
     B1,
     B2,
     BLUE,
+    BOOKED,
     DISK,
     JOB,
     JOB_LIVES,
@@ -28,6 +29,7 @@ from tests.system.histories import (
     withdrawal,
 )
 from tests.system.strain import strain
+from tests.system.time_rules import TEARDOWN_MAX, TIME_RULES
 from tests.system.trail import write_of
 from tests.system.trail_rules import STRAY_MAX, TRAIL_RULES
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from tests.system.histories import History
     from tests.system.trail import Write
 
-RULES = [rule.__name__ for rule in (*BOOK_RULES, *TRAIL_RULES)]
+RULES = [rule.__name__ for rule in (*BOOK_RULES, *TIME_RULES, *TRAIL_RULES)]
 
 
 def test_a_history_in_which_all_is_well_passes() -> None:
@@ -207,6 +209,42 @@ def ends_as_a_job(history: History, cause: str, rest: str) -> None:
     history.event("rested", R2)["detail"]["phase"] = rest
 
 
+def ends_a_reservation_later_than_it_was_to(history: History) -> None:
+    history.event("activated", BOOKED)["detail"]["end_at"] = moment(29).isoformat()
+
+
+def moves_a_promise_though_nothing_was_lost(history: History) -> None:
+    history.event("nodes_changed", None)["detail"]["changed"] = ["h100-2"]
+
+
+def moves_what_was_never_promised(history: History) -> None:
+    history.drop("promised", R2)
+
+
+def promises_twice(history: History) -> None:
+    history.put_before(history.event("granted", R2), history.event("promised", R2))
+
+
+def starts_long_after_its_promise(history: History) -> None:
+    history.event("promise_moved", R2)["detail"]["starts_at"] = (moment(12) - TEARDOWN_MAX).isoformat()
+
+
+def starts_before_it_was_reserved(history: History) -> None:
+    history.event("granted", BOOKED)["at"] = moment(25.9).isoformat()
+
+
+def starts_long_after_it_was_reserved(history: History) -> None:
+    history.event("booked", BOOKED)["detail"]["start"] = (moment(23) - TEARDOWN_MAX).isoformat()
+
+
+def reserves_what_is_reserved(history: History) -> None:
+    booking = history.event("booked", BOOKED)
+    booking["detail"]["start"] = moment(22).isoformat()
+    history.put_before(
+        history.event("granted", R2), booking | {"gpr_id": B1, "detail": {"start": moment(16).isoformat()}}
+    )
+
+
 def expires_late(history: History) -> None:
     history.event("submitted", R1)["detail"]["duration_seconds"] = 7
     history.event("activated", R1)["detail"]["end_at"] = moment(10).isoformat()
@@ -340,6 +378,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("grants_are_what_was_asked", grants_one_gpu_twice_to_one_lease),
     ("no_lease_in_a_workspace_that_goes", lets_a_workspace_go_that_holds),
     ("a_lease_lasts_as_long_as_asked", gives_less_time_than_asked),
+    ("a_lease_lasts_as_long_as_asked", ends_a_reservation_later_than_it_was_to),
     ("a_lease_lasts_as_long_as_asked", forgets_what_was_lengthened),
     ("a_lease_lasts_as_long_as_asked", ends_an_endless_lease_at_some_time),
     ("nothing_ends_before_its_end_without_cause", expires_before_the_end),
@@ -358,6 +397,13 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("leases_rest_as_their_cause_says", requeues_what_expired),
     ("leases_rest_as_their_cause_says", requeues_what_was_withdrawn),
     ("leases_rest_as_their_cause_says", requeues_a_job_that_failed),
+    ("a_promise_moves_only_when_hardware_is_lost", moves_a_promise_though_nothing_was_lost),
+    ("a_promise_moves_only_when_hardware_is_lost", moves_what_was_never_promised),
+    ("a_promise_is_made_once", promises_twice),
+    ("nothing_starts_later_than_its_promise", starts_long_after_its_promise),
+    ("what_is_reserved_starts_at_its_instant", starts_before_it_was_reserved),
+    ("what_is_reserved_starts_at_its_instant", starts_long_after_it_was_reserved),
+    ("no_gpu_is_reserved_twice", reserves_what_is_reserved),
     ("tokens_are_written_under_open_leases_only", writes_tokens_under_no_lease),
     ("tokens_are_written_under_open_leases_only", writes_more_tokens_than_granted),
     ("tokens_are_written_under_open_leases_only", lets_a_stranger_write_tokens),
@@ -391,6 +437,21 @@ def test_a_broken_rule_is_seen(rule: str, spoil: Callable[[History], None]) -> N
 
 def test_no_rule_is_without_a_history_that_breaks_it() -> None:
     assert {rule for rule, _ in BREAKS} == set(RULES)
+
+
+def test_what_is_promised_and_withdrawn_may_start_at_any_time() -> None:
+    history = a_good_history()
+    starts_long_after_its_promise(history)
+    history.put_before(history.event("granted", R2), history.event("promised", R2) | {"kind": "promise_withdrawn"})
+    assert history.complaints() == []
+
+
+def test_a_reservation_may_start_late_when_it_was_told_that_its_room_is_lost_and_then_lasts_shorter() -> None:
+    history = a_good_history()
+    history.event("booked", BOOKED)["detail"]["start"] = (moment(23) - TEARDOWN_MAX).isoformat()
+    history.event("submitted", BOOKED)["detail"]["duration_seconds"] = 5 + TEARDOWN_MAX.seconds
+    history.put_before(history.event("granted", BOOKED), history.event("booked", BOOKED) | {"kind": "reservation_lost"})
+    assert history.complaints() == []
 
 
 @pytest.mark.parametrize(("cause", "rest"), [("completed", "released"), ("job_failed", "failed")])

@@ -13,10 +13,11 @@ from temporalio.client import Client
 from cli.client import NewGpr, NewPool, NewWorkspace
 from cli.client.hardware import IdleRuleSetting
 from domain.gpr import EndCause, Phase
-from domain.identifiers import HARDWARE_SCHEDULE_ID
+from domain.identifiers import HARDWARE_SCHEDULE_ID, reconcile_schedule_id
 from domain.workspace import WorkspacePhase
 from tests.agent_kit import mock_node, running_agent
 from tests.system.freedom import until
+from tests.system.kubectl import a_gpu_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +47,18 @@ class Scene:
     gpus: dict[str, MockNode] = field(default_factory=dict)
 
     def look(self) -> bool:
-        """What the schedule does every minute; False: to be looked at again."""
+        """What the schedules do every minute, at the cluster and then at what is known; False: to be looked at again."""
         asyncio.run(self._trigger())
         return False
+
+    def run_a_pod(self, part: str) -> None:
+        """On the lease of its workspace, to stay there."""
+        pods = f"/api/v1/namespaces/idle-{part}/pods"
+        cluster = self.installation.cluster(CLUSTER)
+        cluster.create(pods, a_gpu_pod("works"))
+        until(
+            lambda: cluster.get(f"{pods}/works")["status"].get("phase") == "Running", "its pod runs", STEP_SECONDS_MAX
+        )
 
     def submit(self, part: str, name: str) -> UUID:
         wanted = NewGpr(workspace=f"idle-{part}", name=name, duration="2h", pool=f"idle-{part}")
@@ -78,12 +88,13 @@ class Scene:
 
     async def _trigger(self) -> None:
         client = await Client.connect(self.installation.stack.environment()["TEMPORAL_ADDRESS"])
+        await client.get_schedule_handle(reconcile_schedule_id(CLUSTER)).trigger()
         await client.get_schedule_handle(HARDWARE_SCHEDULE_ID).trigger()
 
 
 @pytest.fixture(scope="module")
 def scene(installation: Installation) -> Iterator[Scene]:
-    parts = ("sick", "quiet", "busy", "unseen")
+    parts = ("sick", "quiet", "busy", "unseen", "empty")
     there = [node for node in installation.native.nodes() if node.cluster == CLUSTER and not node.holders]
     smallest = sorted(there, key=lambda node: (node.gpus, node.name))
     made = Scene(installation, {part: node.name for part, node in zip(parts, smallest, strict=False)})
@@ -95,7 +106,7 @@ def scene(installation: Installation) -> Iterator[Scene]:
         for part, node in made.nodes.items():
             native.create_pool(NewPool(name=f"idle-{part}", nodes=[f"{CLUSTER}/{node}"]))
             native.create_workspace(NewWorkspace(name=f"idle-{part}", clusters=[CLUSTER], namespaces=[f"idle-{part}"]))
-            if part != "unseen":
+            if part not in {"unseen", "empty"}:
                 made.gpus[part] = agents.enter_context(mock_node(node, sizes[node]))
                 address = environment["TEMPORAL_ADDRESS"]
                 agents.enter_context(
@@ -108,8 +119,8 @@ def scene(installation: Installation) -> Iterator[Scene]:
             until(lambda: native.workspace(f"idle-{part}").phase is ready, f"{part} is ready", STEP_SECONDS_MAX)  # noqa: B023
         until(lambda: all(made.is_read(part) for part in made.gpus), "the agents read", STEP_SECONDS_MAX)
         yield made
-        for node in made.gpus.values():
-            node.change(0, util=0, used=0, pids=0)  # or else a teardown would rightly leave its node aside
+        for gpus in made.gpus.values():
+            gpus.change(0, util=0, used=0, pids=0)  # or else a teardown would rightly leave its node aside
         for part in parts:
             for gpr in native.gprs(workspace=f"idle-{part}"):
                 native.release(gpr.id)
@@ -132,6 +143,8 @@ def test_an_idle_lease_is_warned_and_released_and_the_next_one_starts_while_used
     busy, unseen = scene.submit("busy", "busy"), scene.submit("unseen", "unseen")
     for gpr_id in (quiet, busy, unseen):
         scene.becomes(gpr_id, Phase.ACTIVE)
+    for part in ("quiet", "unseen"):
+        scene.run_a_pod(part)
     for part in ("quiet", "busy", "unseen"):
         rule = IdleRuleSetting(workspace=f"idle-{part}", window=WINDOW, warning=WARNING)
         scene.installation.native.set_idle_rule(rule)
@@ -154,6 +167,18 @@ def test_use_after_the_warning_keeps_the_lease(scene: Scene) -> None:
     scene.looks_until_told(lease.id, "not_idle")
     scene.gpus["quiet"].change(0, util=0, pids=0)
     assert scene.gpr(lease.id).phase is Phase.ACTIVE
+
+
+def test_a_lease_without_a_pod_is_warned_and_released_where_no_agent_reads_its_gpus(scene: Scene) -> None:
+    rule = IdleRuleSetting(workspace="idle-empty", window=WINDOW, warning=WARNING)
+    scene.installation.native.set_idle_rule(rule)
+    lease = scene.submit("empty", "empty")
+    scene.becomes(lease, Phase.ACTIVE)
+    scene.looks_until_told(lease, "idle_released")
+    ended = scene.becomes(lease, Phase.RELEASED)
+    assert ended.end_cause is EndCause.IDLE
+    assert ended.failure == "nobody uses it: no pod was on its GPUs for 0h0m30s"
+    assert scene.told(lease) == ["idle", "idle_released"]
 
 
 def test_a_fatal_xid_sets_a_gpu_aside_until_it_is_well_and_ends_nobodys_lease(scene: Scene) -> None:

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 LOOK_SECONDS = 0.5
 GPU = "nvidia.com/gpu"
-TOKEN_ENDING = ".berth.io/gpu"
+TOKEN_PART = ".berth.io/"
 OPEN_GPUS = """
     select l.fence, l.workspace_id, l.exclusive, g.cluster, g.node, g.ordinal
     from lease l join lease_gpu g using (fence) where g.released_at is null
@@ -100,7 +100,7 @@ def tokens_of(node: Json) -> dict[str, int]:
     status, tokens = node["status"], dict[str, int]()
     for place in ("capacity", "allocatable"):
         for key, count in (status.get(place) or {}).items():
-            if key.endswith(TOKEN_ENDING):
+            if TOKEN_PART in key:
                 tokens[key] = max(tokens.get(key, 0), int(count))
     return tokens
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from tests.workflows.stage import Stage
-    from workflows.signatures import Repairs
+    from workflows.signatures.reconciling import Repairs
 
 NODE = "h100-b"
 HOUR = timedelta(hours=1)
@@ -51,6 +51,12 @@ async def unused(stage: Stage, gpr_id: UUID) -> None:
     await sampled(stage, [ids[gpu.node, gpu.ordinal] for gpu in gpr.gpus])
     async with stage.ledger.transaction() as connection:  # no agent runs here that its teardown could ask
         await connection.execute("update node set agent_seen_at = null")
+
+
+async def with_agents(stage: Stage, *nodes: str) -> None:
+    """These nodes have agents, as far as the ledger knows; the caller runs those that are to answer."""
+    async with stage.ledger.transaction() as connection:
+        await connection.execute("update node set agent_seen_at = now() where name = any($1::text[])", list(nodes))
 
 
 async def sampled(stage: Stage, gpu_ids: Collection[int]) -> None:

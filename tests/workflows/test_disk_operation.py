@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from cli.stack.cluster import Cluster
     from ledger.connection import Ledger
-    from workflows.signatures import Repairs
+    from workflows.signatures.reconciling import Repairs
 
 LEDGER_STEPS = ["load_disk_operation", "settle_disk_operation"]
 

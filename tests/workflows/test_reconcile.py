@@ -22,6 +22,7 @@ from tests.builders_clusters import a_pod, eventually
 from tests.workflows.stage import Stage
 from workflows.gpr import GprWorkflow
 from workflows.reconcile import ReconcileClusterWorkflow, ReconcileLedgerWorkflow
+from workflows.signatures.reconciling import ClusterAt
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from domain.hardware import ObservedNode
     from domain.messages import Standing
     from ledger.leases import OpenLease
-    from workflows.signatures import Repairs
+    from workflows.signatures.reconciling import Repairs
 
 AN_OLD_COPY = """insert into disk_snapshot (id, disk_id, cluster, namespace, name, phase, created_at, ready_at)
                  select $1, id, 'worker-1', 'gone', 'old', 'ready', now() - interval '8 days', now() - interval '8 days'
@@ -110,6 +111,24 @@ async def test_a_release_waits_until_the_tokens_of_its_lease_are_written(stage: 
 async def test_where_nothing_drifted_nothing_is_mended(stage: Stage) -> None:
     await active_lease(stage)
     assert (await reconciled(stage)).mended == []
+
+
+async def test_each_look_notes_whether_pods_are_on_the_gpus_of_a_lease(stage: Stage) -> None:
+    workspace = await stage.a_workspace()
+    gpr_id = await stage.a_granted_gpr(workspace, shape="Tesla-T4", duration_seconds=86_400)
+    await start_in_real_time(stage, gpr_id)
+    look = reconciling(stage).repair_cluster
+    assert (await look(ClusterAt("worker-1", now()))).mended == []
+    first = await pods_seen_of(stage, gpr_id)
+    assert first["looked_at"] == first["since"]
+    assert not first["used_at"]
+    pod = await running_pod(stage, workspace)
+    await look(ClusterAt("worker-1", now()))
+    second = await pods_seen_of(stage, gpr_id)
+    assert second["used_at"] == second["looked_at"] > first["looked_at"]
+    await asyncio.to_thread(
+        stage.cluster.merge, pod, {"metadata": {"annotations": {"kwok.berth.io/hold-delete": None}}}
+    )
 
 
 async def test_a_pod_that_does_not_end_quarantines_its_node_until_it_is_gone(stage: Stage) -> None:
@@ -234,6 +253,14 @@ async def state_of(stage: Stage, node: str) -> NodeState:
     async with stage.ledger.reading() as connection:
         [found] = [one for one in await inventory.nodes(connection) if one.name == node]
     return found.state
+
+
+async def pods_seen_of(stage: Stage, gpr_id: UUID) -> dict[str, datetime]:
+    async with stage.ledger.reading() as connection:
+        (row,) = await connection.fetch(
+            "select p.* from pods_seen p join gpr g on g.fence = p.fence where g.id = $1", gpr_id
+        )
+    return dict(row)
 
 
 async def running_pod(stage: Stage, workspace: UUID) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cli.stack.testing import Temporal
     from clusters.connection import ClusterConnection
     from ledger.connection import Ledger
-    from workflows.signatures import Repairs
+    from workflows.signatures.reconciling import Repairs
 
 STEPS = ["roll_up_samples", "make_sample_partitions", "drop_sample_partitions"]
 PARTITIONS = "select relname from pg_class where relname like 'gpu\\_sample\\_2%' and relkind = 'r'"

@@ -18,9 +18,11 @@ from domain.credentials import ApiKey
 from domain.durations import format_duration, parse_duration
 from domain.failures import InvalidRequest
 from domain.gpr import HOLDING, EndCause, Gpr, GprRequest, Phase, PlannedStart, may_come_back
-from domain.hardware import GpuHolder, NodeState, memory_gib
+from domain.hardware import GpuHolder, Node, NodeState, memory_gib
 from domain.identity import Role
 from domain.priority import checked_priority
+from domain.slices import Slicing, cut_of, host_of
+from domain.workload import GPR_KIND
 from domain.workspace import Workspace, WorkspaceRequest
 
 CREATED_HERE: Final = "Created via slice workspace API"
@@ -63,7 +65,6 @@ _ECHOED: Final = (
     "enableAutoClusterSelection",
     "enableAutoGpuSelection",
     "enforceIdleTimeOut",
-    "enableEviction",
 )
 """Fields of a request that are kept as they were sent."""
 
@@ -99,10 +100,12 @@ def submission_of(body: schemas.GprWish, *, name: str) -> Submission:
         requeue_on_failure=body.requeueOnFailure,
         idle_seconds=parse_duration(idle) if idle else None,
         ends_when_idle=body.enforceIdleTimeOut,
+        preemptible=body.enableEviction,
     )
     options: dict[str, object] = {name: getattr(body, name) for name in _ECHOED}
     options |= {"idleTimeOutDuration": idle, "clusterName": body.clusterName or ""}
-    return Submission(body.sliceName, request, options, any_cluster=body.enableAutoClusterSelection)
+    ranks_as = GPR_KIND if body.priority is None else ""
+    return Submission(body.sliceName, request, options, any_cluster=body.enableAutoClusterSelection, ranks_as=ranks_as)
 
 
 def change_of(body: schemas.UpdateGpr) -> Change:
@@ -148,8 +151,10 @@ def workspace_list(workspaces: Sequence[Workspace]) -> schemas.WorkspaceList:
 
 
 def inventory_list(nodes: Sequence[SeenNode]) -> schemas.InventoryList:
-    """GPU nodes. Berth knows none that it does not manage."""
-    items = [_inventory_item(seen) for seen in nodes]
+    """GPU nodes; of one that is cut each part is an item. Berth knows none that it does not manage."""
+    cut = {(seen.node.cluster, seen.node.host) for seen in nodes if _is_part(seen.node)}
+    whole_or_part = [one for one in nodes if _is_part(one.node) or (one.node.cluster, one.node.name) not in cut]
+    items = [_inventory_item(seen) for seen in whole_or_part]
     return schemas.InventoryList(items=items, managedNodes=items, unmanagedNodes=[])
 
 
@@ -190,7 +195,7 @@ def gpr_item(gpr: Gpr, now: datetime) -> schemas.GprItem:
         preferredClusters=_words(options, "preferredClusters"),
         enableAutoClusterSelection=bool(options.get("enableAutoClusterSelection")),
         enableAutoGpuSelection=bool(options.get("enableAutoGpuSelection")),
-        enableEviction=bool(options.get("enableEviction")),
+        enableEviction=request.preemptible,
         requeueOnFailure=request.requeue_on_failure,
         status=_status(gpr),
     )
@@ -208,7 +213,7 @@ def wait_time(start: PlannedStart, now: datetime) -> schemas.WaitTime:
         estimatedStartTime=_instant(starts_at),
         estimatedWaitTime="" if starts_at is None else format_duration((starts_at - now).total_seconds()),
         clusterName=start.cluster,
-        nodes=list(dict.fromkeys(start.nodes)),
+        nodes=list(dict.fromkeys(map(host_of, start.nodes))),
         position=start.estimate.position,
         reason=start.estimate.reason,
     )
@@ -251,8 +256,8 @@ def _inventory_item(seen: SeenNode) -> schemas.InventoryItem:
     node = seen.node
     state: Literal["NODE_AVAILABLE", "NODE_RESERVED"] = "NODE_RESERVED" if seen.held_gpus else "NODE_AVAILABLE"
     return schemas.InventoryItem(
-        gpuNodeName=node.name,
-        gpuShape=node.instance_type,
+        gpuNodeName=node.host,
+        gpuShape=node.shape if cut_of(node.shape) else node.instance_type,  # what a request copies from here is served
         gpuModelName=node.shape,
         instanceType=node.instance_type,
         clusterName=node.cluster,
@@ -267,9 +272,13 @@ def _inventory_item(seen: SeenNode) -> schemas.InventoryItem:
         cloud=node.cloud_provider,
         region=node.region,
         nodeHealth="Healthy" if node.state is NodeState.READY else "Unhealthy",
-        gpuSlicingProfile=[],
+        gpuSlicingProfile=[cut_of(node.shape)] if node.slicing is not Slicing.NONE else [],
         allocation=[_allocation(holder) for holder in node.holders],
     )
+
+
+def _is_part(node: Node) -> bool:
+    return node.name != node.host
 
 
 def _allocation(holder: GpuHolder) -> schemas.Allocation:
@@ -285,7 +294,7 @@ def _allocation(holder: GpuHolder) -> schemas.Allocation:
 def _workspace_inventory_item(kind: Sequence[SeenNode]) -> schemas.WorkspaceInventoryItem:
     node = kind[0].node
     return schemas.WorkspaceInventoryItem(
-        nodeName=[seen.node.name for seen in kind],
+        nodeName=[seen.node.host for seen in kind],
         instanceType=node.instance_type,
         memory=node.memory_mib,
         totalGpus=sum(_held_gpus(seen) for seen in kind),
@@ -305,7 +314,7 @@ def _status(gpr: Gpr) -> schemas.GprStatus:
     provisioning, internal = STATUS_OF[gpr.phase]
     if gpr.phase is Phase.RELEASING and (gpr.active_at is None or may_come_back(gpr.phase, gpr.end_cause)):
         provisioning, internal = STATUS_OF[Phase.PROVISIONING]
-    nodes = sorted({gpu.node for gpu in gpr.gpus}) if gpr.phase is not Phase.QUEUED else []
+    nodes = sorted({host_of(gpu.node) for gpu in gpr.gpus}) if gpr.phase is not Phase.QUEUED else []
     return schemas.GprStatus(
         provisioningStatus=provisioning,
         failureReason=gpr.failure,

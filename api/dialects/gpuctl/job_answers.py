@@ -47,6 +47,7 @@ def submission_of(order: JobOrder) -> JobSubmission:
     return JobSubmission(
         spec=spec,
         priority=order.priority,
+        names_priority=order.names_priority,
         pool="" if order.pool == DEFAULT_POOL else order.pool,
         shape=order.gpu_type,
         duration_seconds=order.duration_seconds,

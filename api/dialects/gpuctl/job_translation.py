@@ -40,6 +40,7 @@ class JobOrder:
     gpu_type: str = ""
     """GPU product; empty: any."""
     priority: int = PRIORITY_OF["medium"]
+    names_priority: bool = True
     duration_seconds: int | None = None
     """None: until it ends."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +55,7 @@ def to_domain(document: JobDocument, *, namespace: str = DEFAULT_NAMESPACE) -> J
         pool=resources.pool,
         gpu_type=resources.gpu_type,
         priority=PRIORITY_OF[document.job.priority],
+        names_priority="priority" in document.job.model_fields_set,
         duration_seconds=None if duration is None else parse_duration(duration),
         options={name: value for name, value in options.items() if value},
     )

@@ -111,15 +111,15 @@ def check_pool(
     """What a document says of a pool beside its nodes: kept where it is true, refused where it could not be."""
     if limits is not None and limits.content():
         raise InvalidRequest("quota: a pool has no limits of its own; set quotas for namespaces")
-    shapes: defaultdict[str, list[str]] = defaultdict(list)
+    shapes: defaultdict[str, list[list[str]]] = defaultdict(list)
     for one in nodes:
-        shapes[one.node.name].append(one.node.shape)
+        shapes[one.node.name].append(one.shapes)
     for node in wanted:
-        for shape in shapes[node.name]:
-            if node.gpu_type and not means_shape(node.gpu_type, shape):
-                raise InvalidRequest(f"node {node.name!r} has {shape} GPUs, not {node.gpu_type}", node=node.name)
-            if allowed and not any(means_shape(word, shape) for word in allowed):
-                sentence = f"node {node.name!r} has {shape} GPUs, which gpuType does not name: {', '.join(allowed)}"
+        for has in shapes[node.name]:
+            if node.gpu_type and not any(means_shape(node.gpu_type, shape) for shape in has):
+                raise InvalidRequest(f"node {node.name!r} has {_all(has)} GPUs, not {node.gpu_type}", node=node.name)
+            if allowed and not any(means_shape(word, shape) for word in allowed for shape in has):
+                sentence = f"node {node.name!r} has {_all(has)} GPUs, which gpuType does not name: {_all(allowed)}"
                 raise InvalidRequest(sentence, node=node.name)
 
 
@@ -132,10 +132,10 @@ def _pool_item(name: str, description: str, members: Sequence[PooledNode]) -> sc
     return schemas.PoolItem(
         name=name,
         description=description,
-        gpuTotal=sum(one.node.gpus for one in members),
+        gpuTotal=sum(one.gpus for one in members),
         gpuUsed=sum(one.used_gpus for one in members),
-        gpuFree=sum(one.node.free_gpus for one in members),
-        gpuType=sorted({one.node.shape for one in members}),
+        gpuFree=sum(one.free_gpus for one in members),
+        gpuType=sorted({shape for one in members for shape in one.shapes}),
         status="active",
     )
 
@@ -154,13 +154,13 @@ def node_item(one: PooledNode) -> schemas.NodeItem:
     return schemas.NodeItem(
         nodeName=one.node.name,
         status=_status(one),
-        gpuTotal=one.node.gpus,
+        gpuTotal=one.gpus,
         gpuUsed=one.used_gpus,
-        gpuFree=one.node.free_gpus,
+        gpuFree=one.free_gpus,
         boundPools=list(one.pools or (NO_POOL,)),
         cpu=UNKNOWN if facts is None else cpu_text(facts.cpu_millis),
         memory=UNKNOWN if facts is None else memory_text(facts.memory_mib),
-        gpuType=one.node.shape,
+        gpuType=_all(one.shapes),
         createdAt=None if facts is None else facts.created_at,
     )
 
@@ -176,9 +176,9 @@ def node_detail(one: PooledNode, use: NodeUse) -> schemas.NodeDetail:
             cpuUsed=cpu_text(use.cpu_millis),
             memoryTotal=memory_text(one.facts.memory_mib),
             memoryUsed=memory_text(use.memory_mib),
-            gpuTotal=one.node.gpus,
+            gpuTotal=one.gpus,
             gpuUsed=one.used_gpus,
-            gpuFree=one.node.free_gpus,
+            gpuFree=one.free_gpus,
         ),
         labels=_labels(one.facts.labels),
         boundPools=list(one.pools or (NO_POOL,)),
@@ -188,15 +188,26 @@ def node_detail(one: PooledNode, use: NodeUse) -> schemas.NodeDetail:
 
 
 def gpu_detail(one: PooledNode) -> schemas.GpuDetail:
-    """The GPUs of a node. Which of them are held Berth counts and does not know, so the first ones are said to be."""
-    used, free = one.used_gpus, one.node.free_gpus
-    gpus = [_gpu(place, one.node.shape, _gpu_status(place, used, free)) for place in range(one.node.gpus)]
-    return schemas.GpuDetail(nodeName=one.node.name, gpuCount=one.node.gpus, gpus=gpus)
+    """The GPUs of a node. Which of them are held Berth counts and does not know, so the first ones are said to be.
+
+    Instances and shared GPUs are GPUs of a type of their own.
+    """
+    told = [
+        (piece.node.shape, _gpu_status(place, piece.used_gpus, piece.node.free_gpus))
+        for piece in one.pieces
+        for place in range(piece.node.gpus)
+    ]
+    gpus = [_gpu(place, shape, status) for place, (shape, status) in enumerate(told)]
+    return schemas.GpuDetail(nodeName=one.node.name, gpuCount=one.gpus, gpus=gpus)
 
 
 def node_pool_changed(node: str, pool: str, what: str) -> schemas.NodePoolChanged:
     """A node came into a pool, or left it."""
     return schemas.NodePoolChanged(node=node, pool=pool, message=f"Node {node!r} {what} the pool {pool!r}")
+
+
+def _all(words: Iterable[str]) -> str:
+    return ", ".join(words)
 
 
 def _status(one: PooledNode) -> Literal["active", "not_ready"]:

@@ -25,7 +25,9 @@ class WhatIf(Request):
     duration: Duration = Field(description="As in 1d2h30m.", examples=["1h30m"])
     nodes: Nodes = 1
     gpus_per_node: GpusPerNode = 1
-    priority: Priority | None = Field(None, description="Low 0-100, medium 101-200, high 201-300; absent: 101.")
+    priority: Priority | None = Field(
+        None, description="Low 0-100, medium 101-200, high 201-300; absent: its type's, else 101."
+    )
     shape: Text = Field("", description="GPU product as the inventory names it; empty: any.")
     instance_type: Text = Field("", description="Node type; empty: any.")
     memory_gib: MemoryGib = Field(0, description="At least, per GPU.")
@@ -129,6 +131,14 @@ class SpanView(Answer):
     ends_at: datetime | None = Field(description="Of a lease with its teardown; null: nobody knows.")
 
 
+class AwayView(Answer):
+    """Announced maintenance of a node: nothing new is placed into it."""
+
+    name: str
+    begins_at: datetime
+    ends_at: datetime
+
+
 class NodePlanView(Answer):
     """One node, and its spans in order of time."""
 
@@ -139,6 +149,7 @@ class NodePlanView(Answer):
     usable: bool
     unusable_reason: str
     spans: list[SpanView]
+    maintenance: list[AwayView]
 
 
 class PlanView(Answer):

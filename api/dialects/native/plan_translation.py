@@ -11,6 +11,7 @@ from api.operations.gprs import Submission
 from domain.durations import parse_duration
 from domain.gpr import GprRequest, Phase
 from domain.priority import checked_priority
+from domain.workload import GPR_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ def _submission_of(body: schemas.WhatIf) -> Submission:
         clusters=tuple(dict.fromkeys(body.clusters)),
         pool=body.pool,
     )
-    return Submission(body.workspace, request)
+    return Submission(body.workspace, request, ranks_as=GPR_KIND if body.priority is None else "")
 
 
 def _foreseen_view(found: Foreseen) -> schemas.ForeseenView:
@@ -143,6 +144,9 @@ def _node_plan_view(node: NodeCalendar, names: dict[str, str]) -> schemas.NodePl
         usable=node.usable,
         unusable_reason=node.unusable_reason,
         spans=[_span_view(span, names) for span in node.spans],
+        maintenance=[
+            schemas.AwayView(name=one.name, begins_at=one.begins_at, ends_at=one.ends_at) for one in node.closures
+        ],
     )
 
 

@@ -17,6 +17,7 @@ YEAR_SECONDS = 366 * 24 * 3600
 
 _Seconds = Annotated[int, Field(strict=True, ge=0, le=YEAR_SECONDS), WHOLE]
 _SomeSeconds = Annotated[int, Field(strict=True, ge=60, le=YEAR_SECONDS), WHOLE]
+_NoticeSeconds = Annotated[int, Field(strict=True, ge=0, le=24 * 3600), WHOLE]
 _Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000), WHOLE]
 Rule = Annotated[Text, Field(max_length=RULE_LENGTH_MAX, examples=["FREQ=WEEKLY;BYDAY=MO,WE;COUNT=10"])]
 
@@ -97,6 +98,10 @@ class SchedulingSetting(Request):
     reservations_max: _Count | None = Field(None, description="Times that one workspace may have ahead of it.")
     gpu_hours_max: _Count | None = Field(None, description="Likewise, in all.")
     grace_seconds: _Seconds | None = Field(None, description="For so long it need not be used; 0: as long as it lasts.")
+    guaranteed_seconds: _Seconds | None = Field(
+        None, description="For so long after it became active no lease is ended early for a stronger request."
+    )
+    notice_seconds: _NoticeSeconds | None = Field(None, description="So long before such an end it is told.")
 
 
 class SchedulingView(Answer):
@@ -109,6 +114,8 @@ class SchedulingView(Answer):
     reservations_max: int
     gpu_hours_max: int
     grace_seconds: int
+    guaranteed_seconds: int
+    notice_seconds: int
     set_by: str
     set_at: datetime | None
 

@@ -82,6 +82,8 @@ def scheduling_view(policy: SchedulingPolicy) -> schemas.SchedulingView:
         reservations_max=policy.reservations_max,
         gpu_hours_max=policy.gpu_hours_max,
         grace_seconds=policy.grace_seconds,
+        guaranteed_seconds=policy.guaranteed_seconds,
+        notice_seconds=policy.notice_seconds,
         set_by=policy.set_by,
         set_at=policy.set_at,
     )

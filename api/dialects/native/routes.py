@@ -12,7 +12,14 @@ from pydantic import Field
 from api.auth.current_caller import CurrentCaller
 from api.calls import CreatingCall, CurrentCall
 from api.dialect import Dialect
-from api.dialects.native import hardware_routes, plan_routes, reservation_routes, schemas
+from api.dialects.native import (
+    hardware_routes,
+    maintenance_routes,
+    plan_routes,
+    reservation_routes,
+    schemas,
+    share_routes,
+)
 from api.dialects.native import translation as native
 from api.dialects.native.route_parts import CHANGE, LIST, LOOK, PREFIX, SEQUENCE_MAX, After, Limit, fails, native_router
 from api.operations import access, gprs, inventory, pools, prices, quotas, workspaces
@@ -345,7 +352,7 @@ def _phases(words: list[str] | None) -> frozenset[Phase]:
     return frozenset(Phase(word) for part in words or Phase for word in part.split(","))
 
 
-for part in (plan_routes, hardware_routes, reservation_routes):
+for part in (plan_routes, hardware_routes, reservation_routes, maintenance_routes, share_routes):
     router.routes.extend(part.router.routes)
 
 NATIVE: Final = Dialect(
@@ -366,5 +373,7 @@ NATIVE: Final = Dialect(
         *plan_routes.REQUESTS,
         *hardware_routes.REQUESTS,
         *reservation_routes.REQUESTS,
+        *maintenance_routes.REQUESTS,
+        *share_routes.REQUESTS,
     ),
 )

@@ -34,6 +34,7 @@ from domain.gpr import EndCause, Phase
 from domain.hardware import NodeState
 from domain.identity import Role
 from domain.priority import Band
+from domain.slices import Slicing
 from domain.workspace import WorkspacePhase
 
 
@@ -60,13 +61,18 @@ class GprSubmission(Request):
     duration: Duration = Field(description="As in 1d2h30m.", examples=["1h30m"])
     nodes: Nodes = 1
     gpus_per_node: GpusPerNode = 1
-    priority: Priority | None = Field(None, description="Low 0-100, medium 101-200, high 201-300; absent: 101.")
+    priority: Priority | None = Field(
+        None, description="Low 0-100, medium 101-200, high 201-300; absent: its type's, else 101."
+    )
     shape: Text = Field("", description="GPU product as the inventory names it; empty: any.")
     instance_type: Text = Field("", description="Node type; empty: any.")
     memory_gib: MemoryGib = Field(0, description="At least, per GPU.")
     clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
     pool: Text = Field("", description="Only nodes of this pool; empty: the workspace's, or nodes of none.")
     requeue_on_failure: Flag = Field(True, description="Queue again when provisioning fails, rather than fail.")
+    preemptible: Flag = Field(
+        False, description="Its lease may be ended early for a request of a stronger band; then it is queued again."
+    )
     idle_timeout: Duration | None = Field(None, description="Tell me when nobody has used its GPUs for so long.")
     release_when_idle: Flag = Field(False, description="And then, after a warning, release it. Needs `idle_timeout`.")
 
@@ -136,6 +142,8 @@ class GprView(Answer):
     priority: int
     band: Band
     requeue_on_failure: bool
+    preemptible: bool
+    preemptions: int = Field(description="How often its lease made room for a stronger request.")
     submitted_by: str
     submitted_at: datetime
     active_at: datetime | None
@@ -266,6 +274,13 @@ class NodeView(Answer):
     free_gpus: int
     held_gpus: int
     foreign_gpus: int = Field(description="Used by pods that are not Berth's.")
+    resource: str = Field(
+        description="What Kubernetes counts its GPUs by: `nvidia.com/gpu`, or a kind of MIG instance."
+    )
+    slicing: Slicing = Field(
+        description="What one of its GPUs is: a whole one, a MIG instance, or one that others use at the same time. Of a "
+        "node that is cut each part is an item named `node/part`, and the node itself has no GPUs."
+    )
     memory_mib: int
     memory_gib: int
     region: str
@@ -362,6 +377,7 @@ class QuotaView(Answer):
     namespace: str
     workspace: str
     limit: AmountsView
+    gpus_now: int | None = Field(description="As many GPUs as count now, by overrides; null: as much as there is.")
     used: AmountsView
     description: str
     set_by: str

@@ -26,6 +26,7 @@ from domain.identity import Caller
 from domain.limits import Amounts, Pool, Quota
 from domain.prices import Price
 from domain.priority import band_of, checked_priority
+from domain.workload import GPR_KIND
 from domain.workspace import Workspace, WorkspaceRequest
 
 JSON = "application/json"
@@ -61,11 +62,12 @@ def submission_of(body: schemas.GprSubmission) -> Submission:
         memory_gib=body.memory_gib,
         clusters=tuple(dict.fromkeys(body.clusters)),
         requeue_on_failure=body.requeue_on_failure,
+        preemptible=body.preemptible,
         idle_seconds=None if body.idle_timeout is None else parse_duration(body.idle_timeout),
         ends_when_idle=body.release_when_idle,
         pool=body.pool,
     )
-    return Submission(body.workspace, request)
+    return Submission(body.workspace, request, ranks_as=GPR_KIND if body.priority is None else "")
 
 
 def change_of(body: schemas.GprChange) -> Change:
@@ -138,6 +140,8 @@ def gpr_view(gpr: Gpr) -> schemas.GprView:
         priority=request.priority,
         band=band_of(request.priority),
         requeue_on_failure=request.requeue_on_failure,
+        preemptible=request.preemptible,
+        preemptions=gpr.preemptions,
         submitted_by=gpr.submitted_by,
         submitted_at=gpr.submitted_at,
         active_at=gpr.active_at,
@@ -294,6 +298,7 @@ def quota_view(quota: Quota) -> schemas.QuotaView:
         namespace=quota.namespace,
         workspace=quota.workspace,
         limit=_amounts(quota.limit),
+        gpus_now=quota.gpus_now,
         used=_amounts(quota.used),
         description=quota.description,
         set_by=quota.set_by,
@@ -390,6 +395,8 @@ def _node_view(seen: SeenNode) -> schemas.NodeView:
         free_gpus=node.free_gpus,
         held_gpus=seen.held_gpus,
         foreign_gpus=node.foreign_gpus,
+        resource=node.resource,
+        slicing=node.slicing,
         memory_mib=node.memory_mib,
         memory_gib=memory_gib(node.memory_mib),
         region=node.region,

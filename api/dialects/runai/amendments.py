@@ -91,9 +91,10 @@ AMENDMENTS: Final = (
     ),
     Amendment("`Workload.priority`", "never null", "every request has one"),
     Amendment(
-        "`PendingSchedulingMessage.phaseReason`",
-        "`OverLimit` also where no limit is the reason",
-        "the document wants one of two words; `reason` and `userMessage` say what it is",
+        "`pendingSchedulingMessages`",
+        "only where a limit is the reason: `NonPreemptibleOverQuota` of what must not be preempted and waits for its quota, "
+        "`OverLimit` of other limits",
+        "the document has no word for what waits for GPUs",
     ),
     Amendment(
         "`TelemetryResponse`, groups",

@@ -113,6 +113,13 @@ class Amounts(Answer):
     request: Quantity | None = None
 
 
+class ExtendedResource(Answer):
+    """So many of something that Kubernetes counts by a name of its own."""
+
+    resource: str
+    quantity: str
+
+
 class RequestedResources(Answer):
     """What is asked for."""
 
@@ -121,6 +128,7 @@ class RequestedResources(Answer):
     gpuMemory: Amounts | None = None
     cpu: Cores | None = None
     cpuMemory: Amounts | None = None
+    extendedResources: list[ExtendedResource] | None = None
 
 
 class AllocatedResources(Answer):
@@ -130,10 +138,11 @@ class AllocatedResources(Answer):
     gpuMemory: Quantity | None = None
     cpu: float | None = None
     cpuMemory: Quantity | None = None
+    extendedResources: list[ExtendedResource] | None = None
 
 
 class ActionsSupport(Answer):
-    """What can be done with it by this API: nothing, it only shows."""
+    """What can be done with it now, by whichever API: this one only shows."""
 
     delete: bool
     suspend: bool

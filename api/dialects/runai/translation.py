@@ -17,8 +17,9 @@ TENANT: Final = 1
 """An installation is one tenant."""
 MILLIS: Final = 1000
 _KINDS: Final = {"node": "Node", "pod": "Pod"}
-_OVER_QUOTA: Final = frozenset({"quota_busy", "workspace_busy"})
-_OVER_LIMIT: Final = "larger_than_its_quota"
+_QUOTA_BUSY: Final = "quota_busy"
+_OVER_LIMIT: Final = frozenset({_QUOTA_BUSY, "larger_than_its_quota", "workspace_busy"})
+"""Limits, all of them: what may be preempted goes over no quota, and one lease at a time is none."""
 _WAITS: Final = frozenset({WorkloadPhase.PENDING, WorkloadPhase.UPDATING, WorkloadPhase.RESUMING})
 _ORGANISATION: Final = "PROJECT"
 
@@ -40,7 +41,7 @@ def _fields(found: Workload) -> dict[str, Any]:
         "type": found.type,
         "name": found.name,
         "id": str(found.id),
-        "source": "Other",
+        "source": _source(found),
         "priority": found.priority,
         "priorityClassName": found.priority_class,
         "clusterId": found.cluster_id,
@@ -62,10 +63,10 @@ def _fields(found: Workload) -> dict[str, Any]:
         "category": found.category,
         "submittedBy": found.submitter,
         "workloadRequestedResources": _requested(found),
-        "actionsSupport": schemas.ActionsSupport(delete=False, suspend=False),
+        "actionsSupport": schemas.ActionsSupport(delete=found.may_be_ended, suspend=found.may_be_suspended),
         "requestedNodePools": [found.pool],
         "currentNodePools": [found.pool] if holds else [],
-        "preemptible": False,
+        "preemptible": found.preemptible,
         "totalPendingTimeSeconds": found.pending_seconds,
         "totalRunningTimeSeconds": found.running_seconds,
         "idleGpus": found.idle_gpus,
@@ -121,33 +122,43 @@ def message(found: Workload) -> str:
 
 
 def _pending_messages(found: Workload) -> list[schemas.PendingSchedulingMessage]:
-    """The document knows two reasons and asks for one of them: what is no quota's doing is over what is free now."""
-    if found.phase not in _WAITS or not found.reason_code:
+    """The document knows two reasons, both limits, and asks for one of them: of what waits for GPUs `phaseMessage` tells."""
+    reason = _limited_by(found)
+    if found.phase not in _WAITS or reason is None:
         return []
-    over_quota = found.reason_code in _OVER_QUOTA
     sentence = found.reason
     if found.starts_at is not None:
         sentence = f"{sentence}; expected to start at {found.starts_at:%Y-%m-%dT%H:%M:%SZ}"
-    told = _present(
+    message = schemas.PendingSchedulingMessage(
         nodePool=found.pool,
-        phaseReason="NonPreemptibleOverQuota" if over_quota else "OverLimit",
+        phaseReason=reason,
         reason=found.reason_code,
-        orgType=_ORGANISATION if over_quota or found.reason_code == _OVER_LIMIT else None,
+        orgType=_ORGANISATION,
         userMessage=sentence,
     )
-    return [schemas.PendingSchedulingMessage(**told)]
+    return [message]
 
 
-def _phase_reason(found: Workload) -> str | None:
-    if found.phase is not WorkloadPhase.PENDING:
-        return None
-    if found.reason_code in _OVER_QUOTA:
+def _phase_reason(found: Workload) -> schemas.PhaseReason | None:
+    return _limited_by(found) if found.phase is WorkloadPhase.PENDING else None
+
+
+def _limited_by(found: Workload) -> schemas.PhaseReason | None:
+    """Which limit it waits for, if the reason that the queue gives is one."""
+    if found.reason_code == _QUOTA_BUSY and not found.preemptible:
         return "NonPreemptibleOverQuota"
-    return "OverLimit" if found.reason_code == _OVER_LIMIT else None
+    return "OverLimit" if found.reason_code in _OVER_LIMIT else None
+
+
+def _source(found: Workload) -> str:
+    """Jobs and boxes come by commands; of others only those dialects keep something whose clients are a control plane's."""
+    if found.is_job:
+        return "CLI"
+    return "Control-plane" if found.options else "Other"
 
 
 def _requested(found: Workload, *, pods: int = 1) -> schemas.RequestedResources:
-    gpus = found.gpus / pods
+    gpus = 0 if found.counted_by else found.gpus / pods
     memory = found.memory_gib * gpus
     cores, mebibytes = found.cpu_millis / MILLIS / pods, found.memory_mib // pods
     parts = _present(
@@ -156,17 +167,26 @@ def _requested(found: Workload, *, pods: int = 1) -> schemas.RequestedResources:
         gpuMemory=schemas.Amounts(request=f"{memory:g}Gi") if memory else None,
         cpu=schemas.Cores(request=cores, limit=cores) if cores else None,
         cpuMemory=schemas.Amounts(request=f"{mebibytes}Mi", limit=f"{mebibytes}Mi") if mebibytes else None,
+        extendedResources=_extended(found, found.gpus // pods),
     )
     return schemas.RequestedResources(**parts)
 
 
 def _allocated(found: Workload) -> schemas.AllocatedResources:
     parts = _present(
-        gpu=float(found.allocated_gpus),
+        gpu=None if found.counted_by else float(found.allocated_gpus),
         cpu=found.cpu_millis / MILLIS or None,
         cpuMemory=f"{found.memory_mib}Mi" if found.memory_mib else None,
+        extendedResources=_extended(found, found.allocated_gpus),
     )
     return schemas.AllocatedResources(**parts)
+
+
+def _extended(found: Workload, count: int) -> list[schemas.ExtendedResource] | None:
+    """MIG instances and shared GPUs are no portions of a GPU that could be told: they are what Kubernetes counts them by."""
+    if not found.counted_by:
+        return None
+    return [schemas.ExtendedResource(resource=found.counted_by, quantity=str(count))]
 
 
 def _additional(found: Workload) -> dict[str, Any] | None:

@@ -28,12 +28,14 @@ def connection(cluster: ClusterConnection) -> ClusterConnection:
 def new_nodes(connection: ClusterConnection) -> Iterator[NewNodes]:
     made: list[str] = []
 
-    def make(count: int = 1, *, gpus: int = 8, labels: Json | None = None) -> list[str]:
+    def make(count: int = 1, *, gpus: int = 8, labels: Json | None = None, devices: Json | None = None) -> list[str]:
         names = [f"node-{uuid4().hex[:8]}" for _ in range(count)]
         made.extend(names)
         for name in names:
             node = GpuNode(name, gpus=gpus, product="NVIDIA-H100-80GB-HBM3", gpu_memory_mib=81_559, cpu="96").manifest
             node["metadata"]["labels"] |= labels or {}
+            node["status"]["capacity"] |= devices or {}
+            node["status"]["allocatable"] |= devices or {}
             connection.create("/api/v1/nodes", node)
         assert eventually(lambda: all(_takes_pods(connection, name) for name in names))
         return names

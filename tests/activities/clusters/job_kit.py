@@ -40,7 +40,7 @@ class MadeJob:
     @property
     def key(self) -> str:
         assert self.place.fence is not None
-        return lease_token_key(self.place.fence)
+        return lease_token_key(self.place.fence, self.place.resource)
 
     @property
     def seen(self) -> ObservedJob:

@@ -63,7 +63,20 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "a GPU without a limit": (_requesting(GPU), "Limit must be set"),
     "a token without a limit": (_requesting("beta-1.berth.io/gpu"), "Limit must be set"),
     "a GPU in an init container": (a_pod(initContainers=[a_container("before")]), "init containers"),
-    "part of a GPU": (_with_limits(**{"nvidia.com/mig-1g.10gb": "1"}), "whole GPUs"),
+    "a part of a GPU by the token of a whole one": (
+        _with_limits(**{"nvidia.com/mig-1g.10gb": "1", "beta-1.berth.io/gpu": "1"}),
+        "another workspace",
+    ),
+    "a part of a GPU in an init container": (
+        a_pod(
+            initContainers=[{**a_container("before", gpus=0), "resources": {"limits": {"nvidia.com/mig-1g.10gb": "1"}}}]
+        ),
+        "init containers",
+    ),
+    "GPUs of two kinds for one container": (
+        _with_limits(**{GPU: "1", "nvidia.com/mig-1g.10gb": "1"}),
+        "one kind of GPU",
+    ),
     "a node of its own choice": (a_pod(nodeName="node-1"), "nodeName"),
     "every GPU by environment": (
         a_pod(containers=[a_container(env=[{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}])]),

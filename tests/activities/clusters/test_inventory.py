@@ -23,7 +23,7 @@ def test_a_node_is_seen_with_its_hardware(connection: ClusterConnection, node: s
     assert (seen.ready, seen.schedulable, seen.condition) == (True, True, "")
 
 
-@pytest.mark.parametrize("labels", [{"nvidia.com/gpu.replicas": "4"}, {"berth.io/unmanaged": "true"}])
+@pytest.mark.parametrize("labels", [{"nvidia.com/gpu.count": "4"}, {"berth.io/unmanaged": "true"}])
 def test_nodes_that_cannot_or_may_not_be_leased_are_left_out(
     labels: Json, connection: ClusterConnection, new_nodes: NewNodes
 ) -> None:

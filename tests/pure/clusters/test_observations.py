@@ -15,7 +15,7 @@ from tests.builders_clusters import GPU, TOKEN, Json, a_bound_pod, a_daemon_set,
 
 
 def test_a_healthy_node_is_ready_schedulable_and_has_nothing_to_say() -> None:
-    seen = observed_node(a_node_object(), foreign_gpus=2)
+    seen = observed_node(a_node_object(), {GPU: 2})
     assert (seen.ready, seen.schedulable, seen.condition, seen.gpus, seen.foreign_gpus) == (True, True, "", 8, 2)
 
 
@@ -73,14 +73,7 @@ def test_a_node_with_a_sick_gpu_takes_no_new_leases_and_keeps_its_size() -> None
     assert (seen.gpus, seen.schedulable, seen.condition) == (8, False, "1 of 8 GPUs are not healthy")
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
-        {"nvidia.com/gpu.replicas": "4"},
-        {"nvidia.com/gpu.product": "Tesla-T4-SHARED"},
-        {"berth.io/unmanaged": "true"},
-    ],
-)
+@pytest.mark.parametrize("labels", [{"nvidia.com/gpu.count": "4"}, {"berth.io/unmanaged": "true"}])
 def test_nodes_that_cannot_be_leased_are_left_out_for_a_reason(labels: Json) -> None:
     assert left_out_because(a_node_object(labels=labels))
 
@@ -107,7 +100,7 @@ def test_heartbeats_and_tokens_leave_a_fingerprint_and_hardware_changes_it() -> 
 def test_only_living_pods_outside_workspaces_are_foreign() -> None:
     ours, theirs = a_bound_pod(), a_bound_pod(namespace="kube-system", count=2)
     over = a_bound_pod(namespace="default", phase="Succeeded")
-    assert foreign_gpus([ours, theirs, over], frozenset({"alpha-0"})) == {"gpu-1": 2}
+    assert foreign_gpus([ours, theirs, over], frozenset({"alpha-0"})) == {"gpu-1": {GPU: 2}}
 
 
 def test_daemon_sets_that_belong_on_gpu_nodes_must_tolerate_berth() -> None:

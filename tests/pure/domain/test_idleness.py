@@ -15,6 +15,7 @@ from domain.idleness import (
     GpuUse,
     IdleRule,
     Move,
+    PodsSeen,
     Source,
     Step,
     Use,
@@ -54,8 +55,8 @@ WARNINGS = st.none() | st.builds(
 )
 
 
-def judged(*uses: GpuUse, rule: IdleRule = RULE, active_at: datetime = LONG_AGO) -> Use:
-    return judge(rule, uses, active_at, NOW)
+def judged(*uses: GpuUse, rule: IdleRule = RULE, active_at: datetime = LONG_AGO, pods: PodsSeen | None = None) -> Use:
+    return judge(rule, uses, active_at, NOW, pods).use
 
 
 # --- what readings say ------------------------------------------------------------------------------------------------
@@ -100,17 +101,58 @@ def test_a_lease_without_gpus_is_never_idle() -> None:
 
 @given(RULES, st.lists(USES, max_size=4), USES)
 def test_one_more_gpu_never_makes_a_lease_idle(rule: IdleRule, uses: list[GpuUse], other: GpuUse) -> None:
-    if uses and judge(rule, uses, LONG_AGO, NOW) not in IS_IDLE:
-        assert judge(rule, [*uses, other], LONG_AGO, NOW) not in IS_IDLE
+    if uses and judged(*uses, rule=rule) not in IS_IDLE:
+        assert judged(*uses, other, rule=rule) not in IS_IDLE
 
 
 @given(RULES, st.lists(USES, min_size=1, max_size=4))
 def test_idle_means_seen_and_unused_on_every_gpu(rule: IdleRule, uses: list[GpuUse]) -> None:
-    if judge(rule, uses, LONG_AGO, NOW) in IS_IDLE:
+    if judged(*uses, rule=rule) in IS_IDLE:
         for use in uses:
             assert use.newest_at is not None
             assert use.covered_seconds >= 0.9 * rule.window_seconds
             assert use.utilisation_max is None or use.utilisation_max <= rule.threshold_percent
+
+
+# --- what looks at its pods say ---------------------------------------------------------------------------------------
+
+EMPTY = PodsSeen(empty_since=NOW - timedelta(seconds=1830), looked_at=NOW - timedelta(seconds=30))
+
+
+def test_a_lease_without_a_pod_for_the_whole_window_needs_no_reading() -> None:
+    assert judged(pods=EMPTY) is Use.NO_POD
+    assert judged(NOTHING, pods=EMPTY) is Use.NO_POD
+    assert judged(GpuUse("n1", 0), pods=EMPTY) is Use.NO_POD
+
+
+def test_what_was_read_to_be_used_is_used_without_a_pod() -> None:
+    assert judged(replace(NOTHING, utilisation_max=50), pods=EMPTY) is Use.IN_USE
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        replace(EMPTY, empty_since=NOW - timedelta(seconds=1829)),
+        replace(EMPTY, looked_at=NOW - timedelta(seconds=151)),
+        replace(EMPTY, empty_since=EMPTY.looked_at),
+        None,
+    ],
+)
+def test_what_was_not_looked_at_for_the_whole_window_is_not_known_to_be_without_a_pod(pods: PodsSeen | None) -> None:
+    assert judged(pods=pods) is Use.UNKNOWN
+
+
+def test_the_time_before_a_lease_was_active_does_not_count_against_it() -> None:
+    assert judged(pods=EMPTY, active_at=NOW - timedelta(seconds=1829)) is Use.UNKNOWN
+
+
+def test_a_lease_without_a_pod_is_released_only_when_a_look_was_as_late_as_that() -> None:
+    release_at = NOW - timedelta(seconds=20)
+    early = Finding(RULE, Use.NO_POD, known_to=release_at - timedelta(seconds=1))
+    warned = Warned(NOW - timedelta(minutes=6), release_at)
+    assert next_step([early], warned, NOW) == Step(Move.NOTHING)
+    late = replace(early, known_to=release_at)
+    assert next_step([early, late], warned, NOW) == Step(Move.RELEASE, release_at, late)
 
 
 # --- what follows -----------------------------------------------------------------------------------------------------

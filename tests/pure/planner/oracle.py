@@ -115,7 +115,9 @@ class Oracle:
             self.used.append(Use(owner, ("seat", "", user.workspace), 1, span))
 
     def _instants(self, asked: datetime) -> list[datetime]:
-        return sorted({asked} | {use.span.end for use in self.used if use.span.end and use.span.end > asked})
+        ends = {use.span.end for use in self.used if use.span.end and use.span.end > asked}
+        ends |= {instant for instant in self._limits_change() if instant > asked}
+        return sorted({asked} | ends | {one.ends_at for one in self.snapshot.closures if one.ends_at > asked})
 
     def _asked(self, claim: Claim) -> datetime:
         wishes = (claim.not_before, claim.fixed_start)
@@ -174,6 +176,7 @@ class Oracle:
             and claim.instance_type.lower() in ("", node.shape.lower(), node.instance_type.lower())
             and claim.memory_gib <= node.memory_gib + 1
             and (claim.pool in node.pools if claim.pool else not node.pools)
+            and (not node.sliced or node.shape.lower() in (claim.shape.lower(), claim.instance_type.lower()))
         ]
 
     def _parts(self, claim: Claim, node: NodeView, instant: datetime) -> int:
@@ -184,25 +187,38 @@ class Oracle:
     def _looks(self, claim: Claim, instant: datetime) -> list[datetime]:
         """The instants of its stay at which less may be free than before."""
         end = self._end(claim, instant)
-        begins = {use.span.start for use in self.used}
+        begins = {use.span.start for use in self.used} | {one.begins_at for one in self.snapshot.closures}
+        begins |= self._limits_change()
         return [instant, *(begin for begin in begins if instant < begin and (end is None or begin < end))]
 
     def _free(self, node: NodeView, instant: datetime) -> int:
+        mine = [one for one in self.snapshot.closures if (one.cluster, one.node) == (node.cluster, node.name)]
+        if any(one.begins_at <= instant < one.ends_at for one in mine):
+            return 0
         return node.gpus - len(node.blocked_ordinals) - self._taken((node.cluster, node.name), instant)
 
     def _taken(self, what: tuple[str, ...], instant: datetime) -> int:
         return sum(use.amount for use in self.used if use.what == what and use.span.covers(instant))
 
     def _shares_free(self, claim: Claim, instant: datetime) -> bool:
-        totals = {limit.key: limit.total for limit in self.snapshot.limits}
-        wanted = {("limit", "", key): (amount, totals[key]) for key, amount in claim.uses}
+        wanted = {("limit", "", key): amount for key, amount in claim.uses}
         if claim.exclusive:
-            wanted["seat", "", claim.workspace] = (1, 1)
+            wanted["seat", "", claim.workspace] = 1
         return all(
-            self._taken(what, look) + amount <= total
+            self._taken(what, look) + amount <= self._total(what, look)
             for look in self._looks(claim, instant)
-            for what, (amount, total) in wanted.items()
+            for what, amount in wanted.items()
         )
+
+    def _total(self, what: tuple[str, ...], instant: datetime) -> int:
+        """Of a limit at that instant."""
+        if what[0] == "seat":
+            return 1
+        limit = next(limit for limit in self.snapshot.limits if limit.key == what[2])
+        return [limit.total, *(total for since, total in limit.changes if since <= instant)][-1]
+
+    def _limits_change(self) -> set[datetime]:
+        return {since for limit in self.snapshot.limits for since, _ in limit.changes}
 
     def _clusters(self, claim: Claim) -> set[str]:
         known = {node.cluster for node in self.snapshot.nodes}

@@ -63,6 +63,8 @@ class Run:
 
     def _events(self) -> list[datetime]:
         waits = [claim.not_before for claim in self.world.queue if claim.not_before]
+        waits += [closure.ends_at for closure in self.world.closures]
+        waits += [instant for limit in self.world.limits for instant, _ in limit.changes]
         return waits + [end for lease in self.world.leases if (end := self._free_again(lease))]
 
     def _free_again(self, lease: LeaseView) -> datetime | None:

@@ -88,3 +88,7 @@ def test_spans_overlap_where_enough_of_them_cover_an_instant(
     found = overlaps(starts, wanted)
     assert {instant for first, last in found for instant in range(first, last + 1)} == covered
     assert all(last + 1 < first for (_, last), (first, _) in pairwise(found))
+
+
+def test_a_span_that_is_too_short_has_no_start() -> None:
+    assert list(starts_within([(3, 6), (3, 7)], 4)) == [(3, 3)]

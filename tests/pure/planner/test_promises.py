@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from planner.plan import Plan, plan
+from planner.plan import Plan, plan, plan_grants
 from planner.reasons import ReasonCode
 from planner.snapshot import Claim, LeaseView, NodeView
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
@@ -48,6 +48,12 @@ def test_a_stronger_claim_may_use_the_time_before_a_promise() -> None:
 def test_a_promised_claim_starts_earlier_when_it_can() -> None:
     promised = _kept(a_claim("promised", gpus=8), "node-1", pinned=HOUR)
     assert _starts(_plan(a_node(), promised, a_claim("next", gpus=8))) == {"promised": at(0), "next": at(HOUR)}
+
+
+def test_a_promise_for_now_is_granted_though_what_is_kept_leaves_nothing_free() -> None:
+    promised = _kept(a_claim("promised", gpus=8), "node-1", pinned=0)
+    grants = plan_grants(a_snapshot(a_node(), promised, turnaround_seconds=0))
+    assert [grant.gpr_id for grant in grants] == ["promised"]
 
 
 def test_a_promise_on_a_lost_node_is_served_before_all_that_have_none() -> None:

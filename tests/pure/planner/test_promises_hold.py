@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from planner.plan import Forecast, Grant, plan
-from planner.snapshot import Claim, LeaseView, Snapshot
-from planner.windows import fits, longest_extension, nearest
+from planner.snapshot import Claim, Closure, LeaseView, Snapshot
+from planner.windows import fits, kept_during, longest_extension, nearest
 from tests.pure.planner.worlds import claims, kept_snapshots, law, snapshots
 
 pytestmark = pytest.mark.usefixtures("small_pages")
@@ -34,6 +34,7 @@ class Town(RuleBasedStateMachine):
         self.world = replace(world, standings=like.standings, ageing_seconds=like.ageing_seconds)
         self.promised: dict[str, datetime] = {}
         self.reserved: dict[str, datetime] = {}
+        self.lost: set[str] = set()
         self.replan()
 
     @rule(data=st.data())
@@ -90,10 +91,20 @@ class Town(RuleBasedStateMachine):
         for claim in self.world.queue:
             # A request for no GPUs needs a cluster with nodes, and any may have been its last.
             if node.usable and (node.name in claim.planned_nodes or not claim.gpus_per_node):
-                self.promised.pop(claim.gpr_id, None)
+                if self.promised.pop(claim.gpr_id, None):
+                    self.lost.add(claim.gpr_id)
                 self.reserved.pop(claim.gpr_id, None)
         self.world = replace(self.world, nodes=nodes)
         self.replan()
+
+    @rule(pick=PICK, ahead=st.integers(-1, 12), length=st.sampled_from([1, 3, 8]))
+    def someone_announces_maintenance(self, pick: int, ahead: int, length: int) -> None:
+        """Where it would take the room from what is kept, it is not announced."""
+        node, begins_at = self.world.nodes[pick % len(self.world.nodes)], self.world.now + ahead * SECOND
+        closure = Closure(node.cluster, node.name, begins_at, begins_at + length * SECOND, "upgrade")
+        if not kept_during(self.world, [closure]):
+            self.world = replace(self.world, closures=(*self.world.closures, closure))
+            self.replan()
 
     @rule(seconds=st.integers(1, 12))
     def time_passes(self, seconds: int) -> None:
@@ -122,9 +133,17 @@ class Town(RuleBasedStateMachine):
             if forecast.starts_at:
                 self._check(forecast.gpr_id, forecast.starts_at)
         by_id = {forecast.gpr_id: forecast for forecast in found.forecasts}
+        self._promise_anew(by_id)
         self.world = replace(
             self.world, queue=tuple(self._planned(claim, by_id[claim.gpr_id]) for claim in self.world.queue)
         )
+
+    def _promise_anew(self, forecasts: dict[str, Forecast]) -> None:
+        """What lost its hardware was planned before all that have no promise: what it is told then is promised."""
+        for gpr_id in self.lost:
+            if gpr_id in forecasts and (starts_at := forecasts[gpr_id].starts_at):
+                self.promised[gpr_id] = starts_at
+        self.lost.clear()
 
     def _check(self, gpr_id: str, starts: datetime) -> None:
         assert starts <= self.promised.get(gpr_id, starts), gpr_id
@@ -134,6 +153,7 @@ class Town(RuleBasedStateMachine):
         self._check(grant.gpr_id, self.world.now)
         claim = next(claim for claim in self.world.queue if claim.gpr_id == grant.gpr_id)
         lasts = claim.duration_seconds
+        self._check_is_not_in_maintenance(grant, lasts)
         lease = LeaseView(
             fence=claim.sequence,
             gpr_id=claim.gpr_id,
@@ -146,6 +166,14 @@ class Town(RuleBasedStateMachine):
         )
         queue = tuple(other for other in self.world.queue if other is not claim)
         self.world = replace(self.world, leases=(*self.world.leases, lease), queue=queue)
+
+    def _check_is_not_in_maintenance(self, grant: Grant, lasts: int | None) -> None:
+        free_at = None if lasts is None else self.world.now + lasts * SECOND + self._turnaround
+        places = {(gpu.cluster, gpu.node) for gpu in grant.gpus}
+        for closure in self.world.closures:
+            is_over = closure.ends_at <= self.world.now
+            is_later = free_at is not None and free_at <= closure.begins_at
+            assert is_over or is_later or (closure.cluster, closure.node) not in places, grant
 
     def _planned(self, claim: Claim, forecast: Forecast) -> Claim:
         """As the ledger keeps it: a pin is always the start of the forecast that the nodes are of."""
@@ -172,6 +200,8 @@ class Town(RuleBasedStateMachine):
     def _events(self) -> list[datetime]:
         ends = [lease.until + self._turnaround for lease in self.world.leases if lease.until]
         waits = [moment for one in self.world.queue for moment in (one.not_before, one.fixed_start, one.pinned_start)]
+        waits += [closure.ends_at for closure in self.world.closures]
+        waits += [instant for limit in self.world.limits for instant, _ in limit.changes]
         return [instant for instant in (*ends, *waits) if instant and instant > self.world.now]
 
     @property

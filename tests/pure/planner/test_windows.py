@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from planner.order import in_order
 from planner.plan import plan
 from planner.promises import Promises
-from planner.snapshot import Claim, LeaseView, NodeView, Snapshot
-from planner.windows import Extension, fits, longest_extension, nearest
+from planner.snapshot import Claim, LeaseView, Limit, NodeView, Snapshot
+from planner.windows import Blocker, Extension, fits, longest_extension, nearest
 from planner.world import World
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
 from tests.pure.planner.oracle import kept_only
@@ -146,8 +146,31 @@ def test_a_queued_reservation_is_not_in_its_own_way() -> None:
     assert fits(_world(a_node(), reserved), replace(reserved, fixed_start=at(HOUR + 60)))
 
 
+def test_a_queued_reservation_is_not_in_its_own_way_when_it_asks_for_the_nearest() -> None:
+    reserved = _reserved("mine", HOUR, gpus=8)
+    assert nearest(_world(a_node(), reserved), replace(reserved, fixed_start=at(HOUR + 60))) == [at(HOUR + 60)]
+
+
+def test_three_starts_are_enough_unless_more_are_asked_for() -> None:
+    world = _world(a_node(), *(_reserved(f"{hour} o'clock", hour * HOUR, gpus=8) for hour in (2, 4, 6, 8)))
+    wish = a_claim("wish", gpus=8, fixed_start=at(4 * HOUR))
+    assert nearest(world, wish) == [at(3 * HOUR), at(5 * HOUR), at(HOUR)]
+    assert len(nearest(world, wish, 9)) == 5
+
+
+def test_a_start_that_is_possible_at_this_instant_alone_is_found() -> None:
+    world = _world(a_node(), _reserved("other", HOUR, gpus=8, duration_seconds=None))
+    assert nearest(world, a_claim("wish", gpus=8, fixed_start=at(9 * HOUR))) == [at(0)]
+
+
 def test_what_never_fits_has_no_nearest_start() -> None:
     assert nearest(_world(a_node()), a_claim(gpus=16, fixed_start=at(HOUR))) == []
+
+
+def test_a_wish_for_no_gpus_fits_from_now_on_in_a_cluster_that_is_known_and_never_in_another() -> None:
+    too_early = a_claim(gpus=0, fixed_start=at(-60))
+    assert nearest(_world(a_node()), too_early) == [at(0)]
+    assert nearest(_world(a_node()), replace(too_early, clusters=("moon",))) == []
 
 
 def test_a_wish_without_an_instant_is_a_mistake() -> None:
@@ -170,6 +193,26 @@ def test_a_lease_is_extended_up_to_the_reservation_behind_it_which_is_named() ->
     assert blocker.text == "lecture has node-1 from 15:00 UTC"
 
 
+def test_an_extension_that_ends_where_a_reservation_begins_is_in_nobodys_way() -> None:
+    lease = a_lease("run", gpus_of("node-1", *range(8)), HOUR)
+    world = _world(a_node(), lease, _reserved("lecture", 3 * HOUR))
+    assert longest_extension(world, "id-run", 2 * HOUR) == Extension(2 * HOUR, None)
+
+
+def test_only_what_is_kept_on_the_nodes_of_a_lease_is_in_its_way() -> None:
+    lease = a_lease("run", gpus_of("node-1", 0), HOUR)
+    world = _world(a_node("node-1"), a_node("node-2"), lease, _reserved("elsewhere", 3 * HOUR, "node-2", gpus=8))
+    assert longest_extension(world, "id-run", 9 * HOUR) == Extension(9 * HOUR, None)
+
+
+def test_of_two_reservations_at_one_instant_the_one_behind_the_lease_is_named() -> None:
+    lease = a_lease("run", gpus_of("node-2", *range(8)), HOUR)
+    kept = [_reserved("first", 3 * HOUR, "node-1"), _reserved("second", 3 * HOUR, "node-2")]
+    _, blocker = longest_extension(_world(a_node("node-1"), a_node("node-2"), lease, *kept), "id-run", 9 * HOUR)
+    assert blocker
+    assert blocker.gpr_id == "second"
+
+
 def test_gpus_beside_the_kept_ones_let_a_lease_stay() -> None:
     lease = a_lease("run", gpus_of("node-1", 0, 1), HOUR)
     world = _world(a_node(), lease, _reserved("lecture", 3 * HOUR, gpus=6))
@@ -184,11 +227,19 @@ def test_a_seat_that_is_kept_stands_in_the_way_of_an_extension() -> None:
     assert blocker.text == "lecture has its workspace red, which runs one at a time from 14:00 UTC"
 
 
+def test_a_limit_that_is_lowered_ends_an_extension_and_is_nobodys_window() -> None:
+    lease = a_lease("run", gpus_of("node-1", *range(8)), HOUR, uses=(("vision", 8),))
+    limit = Limit("vision", 8, "8 GPUs of namespace vision", changes=((at(3 * HOUR), 4),))
+    world = a_snapshot(a_node(), lease, limits=(limit,), turnaround_seconds=0)
+    text = "there is no more of 8 GPUs of namespace vision from 15:00 UTC"
+    assert longest_extension(world, "id-run", 9 * HOUR) == Extension(2 * HOUR, Blocker("", text))
+
+
 def test_a_lease_without_an_end_needs_no_extension() -> None:
     world = _world(a_node(), a_lease("run", gpus_of("node-1", 0), None), _reserved("lecture", HOUR))
     assert longest_extension(world, "id-run", 60) == Extension(60, None)
 
 
 def test_an_unknown_lease_is_an_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="id-run"):
         longest_extension(_world(a_node()), "id-run", 60)

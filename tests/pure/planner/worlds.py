@@ -6,24 +6,27 @@ import os
 from collections import defaultdict
 from dataclasses import replace
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-from planner.snapshot import Claim, HeldGpu, LeaseView, Limit, NodeView, Snapshot, Standing
+from planner.snapshot import Claim, Closure, HeldGpu, LeaseView, Limit, NodeView, Snapshot, Standing
 from tests.builders_planner import NOON, at
 
 LONG = int(os.environ.get("BERTH_LAWS_EXAMPLES", "0"))
 """So many worlds for each law, for those who have the time; 0: a few."""
+MUTATING = "MUTANT_UNDER_TEST" in os.environ
+"""mutmut asks: it wants to know that a law breaks, always on the same worlds, and not the smallest that breaks it."""
 
 
 def law(examples: int) -> settings:
     """So many worlds, unless the long form is asked for."""
-    return settings(max_examples=LONG or examples, deadline=None)
+    many = settings(max_examples=LONG or examples, deadline=None)
+    return settings(many, derandomize=True, phases=(Phase.explicit, Phase.generate)) if MUTATING else many
 
 
 LAW = law(75)
 CLUSTERS = ("east", "west")
-MODELS = (("T4", "g4dn", 16), ("A100", "p4d", 40), ("A100", "p4de", 79))
+MODELS = (("T4", "g4dn", 16), ("A100", "p4d", 40), ("A100", "p4de", 79), ("A100-MIG-3g.20gb", "p4d", 20))
 POOLS_OF_A_NODE = st.sampled_from([frozenset[str](), frozenset[str](), frozenset[str](), frozenset({"gold", "old"})])
 QUOTAS = st.sampled_from([(), (), (), ("q1",), ("q2",), ("q1", "q2")])
 WORKSPACES = st.sampled_from(["red", "green", "blue"])
@@ -50,6 +53,7 @@ def node_lists(draw: st.DrawFn) -> tuple[NodeView, ...]:
                 "" if usable else "not ready",
                 blocked,
                 draw(POOLS_OF_A_NODE),
+                sliced="-MIG-" in shape,
             )
         )
     return tuple(nodes)
@@ -84,6 +88,17 @@ def lease_lists(
 
 
 @st.composite
+def closure_lists(draw: st.DrawFn, nodes: tuple[NodeView, ...]) -> tuple[Closure, ...]:
+    """Mostly none; some are over, some overlap."""
+    found = []
+    for number in range(draw(st.sampled_from([0, 0, 1, 2, 3]))):
+        node, begin = draw(st.sampled_from(nodes)), draw(st.integers(-4, 12))
+        length = draw(st.sampled_from([1, 3, 3, 8]))
+        found.append(Closure(node.cluster, node.name, at(begin), at(begin + length), f"upgrade-{number}"))
+    return tuple(found)
+
+
+@st.composite
 def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
     back_off = draw(st.sampled_from([None, None, None, -1, 3, 8]))
     places = [(node.cluster, node.name) for node in nodes]
@@ -99,7 +114,7 @@ def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim
         gpus_per_node=gpus,
         duration_seconds=draw(st.sampled_from([1, 2, 5, 9, 2, 5, 9, None])),
         clusters=draw(st.sampled_from([(), (), ("east",), ("west", "east"), ("moon", "west")])),
-        shape=draw(st.sampled_from(["", "", "", "a100", "P4D"])),
+        shape=draw(st.sampled_from(["", "", "", "a100", "P4D", "a100-mig-3g.20gb"])),
         instance_type=draw(st.sampled_from(["", "", "", "p4de"])),
         memory_gib=draw(st.sampled_from([0, 0, 0, 16, 80])),
         not_before=None if back_off is None else at(back_off),
@@ -130,6 +145,21 @@ def planned_claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) 
 KEPT = (*[(None, None)] * 4, (0, None), (3, None), (6, None), (-2, None), (None, 2), (None, 7), (None, -1), (4, 5))
 """When a promise is pinned to, and a reservation."""
 LIMITS = (Limit("q1", 4, "4 GPUs of one"), Limit("q2", 6, "6 GPUs of two"))
+CHANGES = st.lists(st.tuples(st.integers(-3, 14), st.sampled_from([0, 1, 2, 4, 6, 9])), max_size=4)
+"""Of a limit: when, and to what."""
+
+
+@st.composite
+def limits(draw: st.DrawFn) -> tuple[Limit, ...]:
+    """Raised and lowered as time goes by, or not; one of them a guarantee."""
+    changes = [draw(st.one_of(st.just([]), CHANGES)) for _ in LIMITS]
+    over_time = [tuple((at(when), total) for when, total in sorted(found)) for found in changes]
+    return tuple(
+        replace(limit, changes=found, guaranteed=limit.key == "q2")
+        for limit, found in zip(LIMITS, over_time, strict=True)
+    )
+
+
 ENDS = st.sampled_from([None, -30, -2, 0, 1, 2, 4, 7, 12])
 
 
@@ -146,7 +176,10 @@ def snapshots(draw: st.DrawFn, ends: st.SearchStrategy[int | None] = ENDS) -> Sn
     nodes = draw(node_lists())
     leases = draw(lease_lists(nodes, ends))
     queue = tuple(draw(claims(sequence, nodes)) for sequence in range(draw(st.integers(0, 10))))
-    return Snapshot(NOON, nodes, leases, queue, LIMITS, turnaround_seconds=draw(st.sampled_from([0, 1, 5])))
+    turnaround = draw(st.sampled_from([0, 1, 5]))
+    return Snapshot(
+        NOON, nodes, leases, queue, draw(limits()), turnaround_seconds=turnaround, closures=draw(closure_lists(nodes))
+    )
 
 
 @st.composite

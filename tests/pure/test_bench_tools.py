@@ -1,0 +1,51 @@
+"""What the benches draw and count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from bench._plot import Series, log_log
+from bench.mutants import ROOT, copy_of_the_planner, table
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _places(drawn: str) -> list[list[tuple[float, float]]]:
+    lines = ET.fromstring(drawn).iter(f"{SVG}polyline")
+    return [
+        [(float(x), float(y)) for x, y in (place.split(",") for place in line.attrib["points"].split())]
+        for line in lines
+    ]
+
+
+def test_each_series_is_a_line_and_a_decade_is_as_far_everywhere() -> None:
+    drawn = log_log(
+        "<plan>", "queued", "times", [Series("a", ((1, 1), (10, 100), (100, 10_000))), Series("b & c", ((1, 5),))]
+    )
+    first, second = _places(drawn)
+    (x0, y0), (x1, y1), (x2, y2) = first
+    assert (x1 - x0, y0 - y1) == (x2 - x1, y1 - y2)
+    assert x1 > x0
+    assert y0 > y1
+    assert len(second) == 1
+    assert {"<plan>", "b & c"} <= {text.text for text in ET.fromstring(drawn).iter(f"{SVG}text")}
+
+
+def test_a_copy_for_mutants_is_the_planner_with_its_tests(tmp_path: Path) -> None:
+    copy_of_the_planner(tmp_path / "copy")
+    assert (tmp_path / "copy/planner/steps.py").read_text() == (ROOT / "planner/steps.py").read_text()
+    assert (tmp_path / "copy/tests/pure/planner/test_laws.py").exists()
+
+
+def test_killed_mutants_are_counted_and_survivors_named(tmp_path: Path) -> None:
+    results = {"one": 1, "two": 0, "three": None, "four": 36, "five": 3}
+    folder = tmp_path / "mutants" / "planner"
+    folder.mkdir(parents=True)
+    (folder / "steps.py.meta").write_text(json.dumps({"exit_code_by_key": results}))
+    (folder / "holes.py.meta").write_text(json.dumps({"exit_code_by_key": {"six": None}}))
+    assert table(tmp_path) == [
+        "steps: 5 mutants: 2 killed, 1 not tried, 1 survived, 1 without end or answer",
+        "  survived: two",
+    ]
