@@ -1,6 +1,6 @@
 """Steps in the ledger. Each is one transaction that compares before it writes, so a repeat changes nothing."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -130,7 +130,7 @@ class LedgerBookkeeping(Bookkeeping):
 
     @activity.defn(name="arbitrate")
     async def arbitrate(self, now: datetime) -> ArbiterReport:
-        done = await grant(self._ledger, now)
+        done = await grant(self._ledger, _not_before(now))
         self._courier.deliver_soon(done.messages)
         QUEUED.set(done.queued)
         GRANTED.inc(done.grants)
@@ -139,7 +139,12 @@ class LedgerBookkeeping(Bookkeeping):
 
     @activity.defn(name="estimate")
     async def estimate(self, now: datetime) -> int:
-        done = await estimate(self._ledger, now)
+        done = await estimate(self._ledger, _not_before(now))
         MOVED.inc(done.changed)
         PROMISES_MOVED.inc(done.promises_moved)
         return done.changed
+
+
+def _not_before(asked: datetime) -> datetime:
+    """A pass that waited, or is tried again, plans from when it runs: a notice or a promise may have come meanwhile."""
+    return max(asked, datetime.now(UTC))

@@ -45,7 +45,7 @@ from ledger import (
     workspaces,
 )
 from ledger.connection import Ledger
-from ledger.leases import OpenLease
+from ledger.leases import LeftBehind, OpenLease
 from ledger.personal import Joining
 from workflows.signatures.reconciling import ClusterAt, ClusterReconciling, LedgerReconciling, Repairs
 
@@ -85,9 +85,11 @@ class RealClusterReconciling(ClusterReconciling):
             held = await leases.open_leases(connection, self._cluster.name)
         pods = await asyncio.to_thread(bound_pods, self._cluster, observed)
         await self._note_use(held, pods, at.now)
-        mended = [
-            *await self._write_missing_tokens(held, observed),
-            *await self._take_left_over_tokens(observed),
+        mended = [*await self._write_missing_tokens(held, observed)]
+        if taken := await self._take_left_over_tokens(observed):
+            mended += taken
+            pods = await asyncio.to_thread(bound_pods, self._cluster, observed)  # what those had let in is a stray now
+        mended += [
             *await self._clear_strays([pod for found in pods.values() for pod in found]),
             *await self._free_what_was_left_behind(at.now),
             *await self._set_ceilings(at.now),
@@ -177,18 +179,24 @@ class RealClusterReconciling(ClusterReconciling):
         async with self._ledger.reading() as connection:
             left = await leases.left_behind(connection, self._cluster.name)
         mended = []
-        for part in (one for one in left if one.devices_rest):
-            holders = await asyncio.to_thread(gpu_holders, self._cluster, part.token, [host_of(part.node)])
-            if holders:
-                continue
-            await asyncio.to_thread(lift_quarantine, self._cluster, [host_of(part.node)])
+        free = [part for part in left if part.devices_rest and not await self._is_held(part)]
+        stuck = {host_of(part.node) for part in left if part not in free}
+        for part in free:
+            host = host_of(part.node)
+            if host not in stuck:
+                await asyncio.to_thread(lift_quarantine, self._cluster, [host])
             async with self._ledger.transaction() as connection:
                 await leases.release_left_behind(connection, self._cluster.name, part, now)
-                await inventory.lift_quarantine(connection, self._cluster.name, part.node, now)
-            mended.append(f"{part.node} is free again: its quarantine is lifted")
+                if host not in stuck:
+                    await inventory.lift_quarantine(connection, self._cluster.name, part.node, now)
+            quarantine = "has something else left behind on it" if host in stuck else "is lifted"
+            mended.append(f"{part.node} is free again: its quarantine {quarantine}")
         if mended:
             await self.observe(now)  # the nodes without our taint, and a new plan
         return mended
+
+    async def _is_held(self, part: LeftBehind) -> bool:
+        return bool(await asyncio.to_thread(gpu_holders, self._cluster, part.token, [host_of(part.node)]))
 
     async def _set_ceilings(self, now: datetime) -> list[str]:
         """A changed quota, or a ResourceQuota that somebody changed."""

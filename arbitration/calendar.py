@@ -80,7 +80,7 @@ def _calendar(snapshot: Snapshot, until: datetime, cluster: str | None) -> list[
     for closure in snapshot.closures:
         if closure.begins_at < until:
             closures[closure.cluster, closure.node].append(closure)
-    return [_node(node, spans[_place(node)], closures[_place(node)]) for node in sorted(nodes, key=_place)]
+    return [_node(node, spans[_place(node)], closures[node.cluster, node.host]) for node in sorted(nodes, key=_place)]
 
 
 def _node(node: NodeView, spans: list[Span], closures: list[Closure]) -> NodeCalendar:

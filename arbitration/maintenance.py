@@ -7,7 +7,6 @@ cannot be kept is moved, loudly, like one whose hardware was lost (`arbitration/
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arbitration.snapshot import read_snapshot
@@ -16,7 +15,6 @@ from domain.identifiers import SCHEDULING_DOMAIN
 from domain.instants import spoken
 from domain.limits import PoolNode
 from domain.maintenance import PromisesInTheWay
-from domain.slices import host_of
 from ledger import arbitration, maintenance
 from planner.snapshot import Closure
 from planner.windows import kept_during
@@ -25,44 +23,46 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from domain.maintenance import MaintenanceMade, MaintenanceWish
+    from domain.maintenance import Maintenance, MaintenanceMade, MaintenanceWish
     from ledger.connection import Connection
     from planner.snapshot import Snapshot
     from planner.windows import KeptWindow
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What becomes of it: who stays past its begin, and the outbox rows to deliver."""
-
-    staying: tuple[str, ...]
-    """Names of what runs there, which ends later or without a known end."""
-    messages: tuple[int, ...]
-
-
 async def announce(
     connection: Connection, made: MaintenanceMade, wish: MaintenanceWish, now: datetime, *, by_force: bool
-) -> Announced:
-    """Announce it. Raises InvalidRequest, AlreadyExists, and PromisesInTheWay with their names."""
+) -> list[int]:
+    """Announce it; the ids of the messages to deliver after the commit.
+
+    Raises InvalidRequest, AlreadyExists, and PromisesInTheWay with their names.
+    """
     await arbitration.lock(connection, SCHEDULING_DOMAIN)
-    if wish.ends_at <= max(wish.begins_at, now):
+    if wish.ends_at <= made.begins_at:
         raise InvalidRequest("maintenance ends after it begins, and in the future")
     snapshot = await read_snapshot(connection, await arbitration.queue(connection, now), now)
-    closures = _closures(snapshot, wish, made.places)
+    closures = _closures(snapshot, wish.name, made.places, (made.begins_at, wish.ends_at))
     kept = await asyncio.to_thread(kept_during, snapshot, closures)
     if kept and not by_force:
         raise _refusal(kept)
-    messages = await maintenance.announce(connection, made, wish, now)
-    return Announced(tuple(_staying(snapshot, closures)), tuple(messages))
+    return await maintenance.announce(connection, made, wish, now)
 
 
-def _closures(snapshot: Snapshot, wish: MaintenanceWish, places: Sequence[PoolNode]) -> list[Closure]:
-    """One for each node that is known now."""
+async def staying(connection: Connection, found: Maintenance, now: datetime) -> tuple[str, ...]:
+    """Names of what runs there now and ends later than it begins, or without a known end."""
+    snapshot = await read_snapshot(connection, await arbitration.queue(connection, now), now)
+    closures = _closures(snapshot, found.name, found.places, (found.begins_at, found.ends_at))
+    return tuple(_staying(snapshot, closures))
+
+
+def _closures(
+    snapshot: Snapshot, name: str, places: Sequence[PoolNode], span: tuple[datetime, datetime]
+) -> list[Closure]:
+    """One for each node that is known now, and one for each part of such."""
     meant = set(places)
     return [
-        Closure(node.cluster, node.name, wish.begins_at, wish.ends_at, wish.name)
+        Closure(node.cluster, node.name, *span, name)
         for node in snapshot.nodes
-        if {PoolNode(node.cluster, node.name), PoolNode(node.cluster, "")} & meant
+        if {PoolNode(node.cluster, node.host), PoolNode(node.cluster, "")} & meant
     ]
 
 
@@ -72,8 +72,7 @@ def _staying(snapshot: Snapshot, closures: Sequence[Closure]) -> list[str]:
         lease.gpr_name
         for lease in snapshot.leases
         if any(
-            (closure := away.get((gpu.cluster, host_of(gpu.node))))
-            and (lease.until is None or lease.until > closure.begins_at)
+            (closure := away.get((gpu.cluster, gpu.node))) and (lease.until is None or lease.until > closure.begins_at)
             for gpu in lease.gpus
         )
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -76,4 +77,6 @@ def _is_free_until_its_end(snapshot: Snapshot, one: OpenPreemption) -> bool:
     wished = FOREVER // SECOND
     if one.was_end_at is not None:
         wished = math.ceil((one.was_end_at - one.ends_at).total_seconds())
-    return longest_extension(snapshot, str(one.gpr_id), wished).seconds >= wished
+    # it was allowed to run on past maintenance and a lowered limit: only what is kept for others stands in its way
+    kept = replace(snapshot, closures=(), limits=())
+    return longest_extension(kept, str(one.gpr_id), wished).seconds >= wished

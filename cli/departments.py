@@ -46,10 +46,16 @@ def create(
 @app.command("set")
 @at_terminal
 def set_(
-    terminal: Terminal, name: Name, *, gpus: Guaranteed = None, ceiling: Ceiling = None, description: Description = ""
+    terminal: Terminal,
+    name: Name,
+    *,
+    gpus: Guaranteed = None,
+    ceiling: Ceiling = None,
+    description: Annotated[str | None, typer.Option(help="For people; it stays by default.")] = None,
 ) -> None:
     """Limit what its workspaces hold together; administrators. What runs goes on."""
-    setting = DepartmentSetting(gpus=gpus, ceiling=ceiling, description=description)
+    kept = terminal.client.department(name).description if description is None else description
+    setting = DepartmentSetting(gpus=gpus, ceiling=ceiling, description=kept)
     _shown(terminal, terminal.client.set_department(name, setting))
 
 
@@ -83,5 +89,5 @@ def department_table(found: list[Department]) -> Table:
 def _shown(terminal: Terminal, department: Department) -> None:
     built = department_table([department])
     if department.overrides:
-        built.caption = "\n".join(override_lines(department.overrides, terminal.clock.now()))
+        built.caption = "\n".join(override_lines(department.overrides))
     terminal.screen.show(department, built)

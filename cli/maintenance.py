@@ -10,7 +10,7 @@ from rich.table import Table
 from cli.client import Maintenance, NewMaintenance
 from cli.completion import cluster_names
 from cli.options import IdempotencyKey
-from cli.phrases import counted
+from cli.phrases import counted, in_utc
 from cli.reservations import WHEN, instant_of
 from cli.screen import table
 from cli.terminal import Terminal, at_terminal
@@ -55,7 +55,7 @@ def add(  # noqa: PLR0913 - one argument for each option
     now = terminal.clock.now()
     wanted = NewMaintenance(
         name=name,
-        begin=instant_of(begin, now) if begin else now,
+        begin=instant_of(begin, now) if begin else None,
         end=instant_of(end, now),
         nodes=nodes or (),
         clusters=cluster or (),
@@ -83,6 +83,6 @@ def maintenance_table(found: list[Maintenance]) -> Table:
     built = table("MAINTENANCE", "STATE", "BEGIN", "END", "WHERE", "DESCRIPTION")
     for each in found:
         where = ", ".join(f"{one.cluster}/{one.node}" if one.node else f"all of {one.cluster}" for one in each.places)
-        begin, over = (f"{instant:%Y-%m-%d %H:%M:%S} UTC" for instant in (each.begin, each.end))
-        built.add_row(each.name, each.state.replace("_", " "), begin, over, where, each.description)
+        times = (in_utc(each.begin), in_utc(each.end))
+        built.add_row(each.name, each.state.replace("_", " "), *times, where, each.description)
     return built

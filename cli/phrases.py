@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -31,6 +31,11 @@ def clock_time(instant: datetime, now: datetime) -> str:
     """Local time of day; with the date when it is another day."""
     here, today = instant.astimezone(), now.astimezone()
     return f"{here:%H:%M:%S}" if here.date() == today.date() else f"{here:%Y-%m-%d %H:%M}"
+
+
+def in_utc(instant: datetime) -> str:
+    """`2026-03-23 14:20:05 UTC`, as such options are given."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def relative(instant: datetime, now: datetime) -> str:

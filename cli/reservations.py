@@ -15,6 +15,7 @@ from cli.completion import workspace_names
 from cli.exits import ExitCode
 from cli.failures import CommandFailed
 from cli.options import IdempotencyKey
+from cli.phrases import in_utc
 from cli.screen import table
 from cli.shapes import full_shape
 from cli.terminal import Terminal, at_terminal
@@ -117,7 +118,7 @@ def reservation_table(found: list[Reservation], now: datetime) -> Table:
     built = table("RESERVATION", "WORKSPACE", ">GPUS", "SHAPE", "NEXT", "DURATION", "RULE", "ID")
     for each in found:
         to_come = [one for one in each.occurrences if one.end > now and one.state in {"booked", "lost", "running"}]
-        following = f"{_clock(to_come[0].start)} {to_come[0].state}" if to_come else _rest(each)
+        following = f"{in_utc(to_come[0].start)} {to_come[0].state}" if to_come else _rest(each)
         gpus = f"{each.nodes} x {each.gpus_per_node}" if each.nodes > 1 else str(each.gpus_per_node)
         shape = each.shape or each.instance_type or "any"
         built.add_row(each.name, each.workspace, gpus, shape, following, each.duration, each.rule, str(each.id))
@@ -130,7 +131,7 @@ def occurrence_table(reservation: Reservation) -> Table:
     for one in reservation.occurrences:
         gpr = str(one.gpr_id or "")
         nodes = ", ".join(dict.fromkeys(one.nodes))
-        built.add_row(_clock(one.start), _clock(one.end), one.state, one.cluster, nodes, gpr, one.failure)
+        built.add_row(in_utc(one.start), in_utc(one.end), one.state, one.cluster, nodes, gpr, one.failure)
     return built
 
 
@@ -152,7 +153,3 @@ def _find(terminal: Terminal, words: str) -> Reservation:
     if len(exact or found) > 1:
         raise CommandFailed(f"{words!r} names {len(found)} reservations", mend="give the id", code=ExitCode.USAGE)
     return (exact or found)[0]
-
-
-def _clock(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"

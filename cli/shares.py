@@ -12,7 +12,7 @@ from rich.table import Table
 from cli.client.sharing import Held, NewOverride, QuotaOverride, UserCeiling, WorkspaceQuota, WorkspaceQuotaSetting
 from cli.completion import workspace_names
 from cli.options import IdempotencyKey
-from cli.phrases import clock_time
+from cli.phrases import in_utc
 from cli.reservations import WHEN, instant_of
 from cli.screen import table
 from cli.terminal import Terminal, at_terminal
@@ -46,13 +46,15 @@ def workspace(
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Let it hold as many as there are.")] = False,
 ) -> None:
     """What a workspace may hold; with an option, limit it: administrators. What runs goes on."""
+    if no_limit and (gpus is not None or ceiling is not None):
+        raise typer.BadParameter("give --no-limit, or --gpus and --ceiling")
     client = terminal.client
     is_set = no_limit or gpus is not None or ceiling is not None
     setting = WorkspaceQuotaSetting(gpus=gpus, ceiling=ceiling)
     found = client.set_workspace_quota(name, setting) if is_set else client.workspace_quota(name)
     built = share_table([found])
     if found.overrides:
-        built.caption = "\n".join(override_lines(found.overrides, terminal.clock.now()))
+        built.caption = "\n".join(override_lines(found.overrides))
     terminal.screen.show(found, built)
 
 
@@ -112,7 +114,7 @@ def users(terminal: Terminal) -> None:
 @at_terminal
 def user(
     terminal: Terminal,
-    name: Annotated[str, typer.Argument(metavar="[USER]", help="Everybody else by default.")] = "",
+    name: Annotated[str, typer.Argument(metavar="USER", help="Everybody else by default.")] = "",
     *,
     gpus: Annotated[int | None, typer.Option(min=0, help="At most so many at once.")] = None,
     no_limit: Annotated[bool, typer.Option("--no-limit", help="As many as there are.")] = False,
@@ -121,6 +123,8 @@ def user(
     """Limit what a person, or each person, may hold at once; administrators."""
     if [gpus is not None, no_limit, like_others].count(True) != 1:
         raise typer.BadParameter("give one of --gpus, --no-limit and --like-others")
+    if like_others and not name:
+        raise typer.BadParameter("--like-others is of one person: name them")
     client = terminal.client
     found = client.delete_user_ceiling(name) if like_others else client.set_user_ceiling(gpus, user=name)
     terminal.screen.show(found, user_table(found) if found else "nobody is limited")
@@ -140,7 +144,7 @@ def override_table(found: Iterable[QuotaOverride], now: datetime) -> Table:
     built = table("OVERRIDE", "OF", "NAME", ">GPUS", ">CEILING", "BEGIN", "END", "STATE", "DESCRIPTION")
     for each in found:
         amounts = ["-" if amount is None else str(amount) for amount in (each.gpus, each.ceiling)]
-        times = (clock_time(each.begin, now), clock_time(each.end, now))
+        times = (in_utc(each.begin), in_utc(each.end))
         built.add_row(str(each.id), each.scope, each.name, *amounts, *times, state_of(each, now), each.description)
     return built
 
@@ -154,12 +158,12 @@ def user_table(found: Iterable[UserCeiling]) -> Table:
     return built
 
 
-def override_lines(found: Iterable[QuotaOverride], now: datetime) -> Iterator[str]:
+def override_lines(found: Iterable[QuotaOverride]) -> Iterator[str]:
     """What counts for a while, a line for each."""
     for each in found:
         amounts = {"guaranteed": each.gpus, "ceiling": each.ceiling}
         said = ", ".join(f"{name} {amount}" for name, amount in amounts.items() if amount is not None)
-        yield f"{said} from {clock_time(each.begin, now)} until {clock_time(each.end, now)}"
+        yield f"{said} from {in_utc(each.begin)} until {in_utc(each.end)}"
 
 
 def state_of(override: QuotaOverride, now: datetime) -> str:

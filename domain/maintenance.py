@@ -37,7 +37,8 @@ class MaintenanceWish:
     """What is announced. Nodes by the words that pools take; at least one of the three names something."""
 
     name: str
-    begins_at: datetime
+    begins_at: datetime | None
+    """None: now."""
     ends_at: datetime
     description: str = ""
     nodes: Sequence[str] = ()
@@ -49,9 +50,11 @@ class MaintenanceWish:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceMade:
-    """What the announcer knows beside the wish: its id, which nodes are meant, and who announces it."""
+    """What the announcer knows beside the wish: its id, from when on, which nodes are meant, and who announces it."""
 
     id: UUID
+    begins_at: datetime
+    """Now at the earliest."""
     places: Sequence[PoolNode]
     actor: str
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from domain.failures import AlreadyExists, NotFound
@@ -22,27 +21,24 @@ if TYPE_CHECKING:
 _SQL = load("maintenance")
 
 LISTED_MAX: Final = 500
-WAKES: Final = (timedelta(), timedelta(seconds=3))
-"""After its end. Twice, since the clocks that wake the arbiter and that it reads may differ a little."""
 
 
 async def announce(connection: Connection, made: MaintenanceMade, wish: MaintenanceWish, now: datetime) -> list[int]:
     """Write it. AlreadyExists where one of this name is not over. The ids of the messages to deliver after the commit."""
     if await connection.fetchval(_SQL["open"], wish.name, now) is not None:
         raise AlreadyExists(f"there is maintenance {wish.name!r} already, and it is not over")
-    times = (wish.begins_at, wish.ends_at)
+    times = (made.begins_at, wish.ends_at)
     await connection.execute(_SQL["create"], made.id, wish.name, wish.description, *times, made.actor, now)
     clusters, nodes = [one.cluster for one in made.places], [one.node for one in made.places]
     await connection.execute(_SQL["add_nodes"], made.id, clusters, nodes)
     detail = {
         "maintenance": wish.name,
-        "begins_at": wish.begins_at.isoformat(),
+        "begins_at": made.begins_at.isoformat(),
         "ends_at": wish.ends_at.isoformat(),
         "nodes": [f"{one.cluster}/{one.node or '*'}" for one in made.places],
     }
     await events.record(connection, now, "maintenance_announced", actor=made.actor, detail=detail)
-    for after in WAKES:
-        await outbox.put_later(connection, kick_arbiter(), wish.ends_at + after)
+    await outbox.kick_at(connection, wish.ends_at)
     return [await outbox.put(connection, kick_arbiter())]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from domain.failures import BerthFailure
 from ledger.statements import load
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Ledger
 
 _SQL = load("migrate")
+
+MIGRATION_SECONDS_MAX: Final = 3600.0
+"""Of one file: a large table may be read whole, which no other statement may."""
 
 
 class MigrationChanged(BerthFailure):
@@ -36,7 +39,7 @@ async def _run(connection: Connection, name: str, text: str, done: dict[str, str
         if done[name] != checksum:
             raise MigrationChanged(f"migration {name} was changed after it was run")
         return False
-    await connection.execute(text)
+    await connection.execute(text, timeout=MIGRATION_SECONDS_MAX)
     await connection.execute(_SQL["record"], name, checksum)
     return True
 

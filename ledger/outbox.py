@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from domain.gpr import Phase
-from domain.messages import NodeGpus, OutboxMessage, Standing
+from domain.messages import NodeGpus, OutboxMessage, Standing, kick_arbiter
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Ledger, Row
 
 _SQL = load("outbox")
+_STANDING: Final = frozenset(one.name for one in fields(Standing))
+_NODE_GPUS: Final = frozenset(one.name for one in fields(NodeGpus))
+
+KICKS_AFTER: Final = (timedelta(), timedelta(seconds=3))
+"""From an instant at which something changes. Twice, since two clocks, that wake the arbiter and that it reads, may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,12 @@ async def put_later(connection: Connection, message: OutboxMessage, due_at: date
     Not to be handed to a courier before. Whoever gets it looks what is so by then: nothing takes it back.
     """
     return int(await connection.fetchval(_SQL["put_later"], *_columns(message), due_at))
+
+
+async def kick_at(connection: Connection, instant: datetime) -> None:
+    """Wake the arbiter when something changes that nobody else would notice."""
+    for after in KICKS_AFTER:
+        await put_later(connection, kick_arbiter(), instant + after)
 
 
 async def put_all(connection: Connection, messages: Sequence[OutboxMessage]) -> list[int]:
@@ -105,14 +116,19 @@ def _stored(row: Row) -> StoredMessage:
 
 
 def _standing_out(standing: Standing) -> dict[str, object]:
-    fields = asdict(standing)
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in fields.items()}
+    told = asdict(standing)
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in told.items()}
 
 
-def _standing_in(fields: dict[str, object]) -> Standing:
-    known = dict(fields)
+def _standing_in(given: dict[str, object]) -> Standing:
+    # what a newer process wrote may say more than is known here, while a site is upgraded worker by worker
+    known = {name: value for name, value in given.items() if name in _STANDING}
     known["phase"] = Phase(str(known["phase"]))
-    known["gpus"] = [NodeGpus(**part) for part in known["gpus"]]  # type: ignore[attr-defined]
+    known["gpus"] = [_node_gpus(part) for part in known["gpus"]]  # type: ignore[attr-defined]
     for key in ("end_at", "next_notice_at"):
         known[key] = None if known[key] is None else datetime.fromisoformat(str(known[key]))
     return Standing(**known)  # type: ignore[arg-type]
+
+
+def _node_gpus(given: dict[str, Any]) -> NodeGpus:
+    return NodeGpus(**{name: value for name, value in given.items() if name in _NODE_GPUS})

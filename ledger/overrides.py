@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from domain.failures import NotFound, WrongPhase
 from domain.messages import kick_arbiter
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from ledger.connection import Connection, Row
 
 _SQL = load("overrides")
-
-WAKE_AFTER: Final = (timedelta(), timedelta(seconds=3))
-"""From the instant at which a limit changes. Twice, since the clocks that wake it and that it reads may differ a little."""
 
 
 async def set_override(connection: Connection, wish: Override, now: datetime) -> list[int]:
@@ -37,9 +33,8 @@ async def set_override(connection: Connection, wish: Override, now: datetime) ->
     )
     await _record(connection, "quota_override_set", wish, wish.set_by, now)
     for mark in (wish.begins_at, wish.ends_at):
-        for after in WAKE_AFTER:
-            if mark + after > now:
-                await outbox.put_later(connection, kick_arbiter(), mark + after)
+        if mark > now:
+            await outbox.kick_at(connection, mark)
     return [await outbox.put(connection, kick_arbiter())]
 
 
@@ -52,6 +47,11 @@ async def withdraw(connection: Connection, override_id: UUID, actor: str, now: d
         raise WrongPhase("it is over: what was, stays")
     await _record(connection, "quota_override_withdrawn", override, actor, now)
     return [await outbox.put(connection, kick_arbiter())]
+
+
+async def withdraw_all_of_department(connection: Connection, name: str, actor: str, now: datetime) -> None:
+    """It goes, and another of its name is not to find them."""
+    await connection.execute(_SQL["withdraw_all_of_department"], name, now, actor)
 
 
 async def find(connection: Connection, override_id: UUID) -> Override:

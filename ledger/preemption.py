@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from domain.instants import spoken
 from domain.messages import EXTENDED_SIGNAL, tell_gpr
-from ledger import events, lifecycle, outbox
+from ledger import events, leases, lifecycle, outbox
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ async def settle(connection: Connection, over: Iterable[OpenPreemption], now: da
 
 
 async def restore(connection: Connection, one: OpenPreemption, now: datetime) -> list[int]:
-    """Give a lease its old end again; the ids of the messages to deliver after the commit."""
+    """Give a lease its old end again; the ids of the messages to deliver after the commit. None where it ends already."""
+    if not await leases.hold_active(connection, one.gpr_id, one.fence):
+        return []
     await lifecycle.end_as_before(connection, one.gpr_id, one.was_end_at, now)
     await connection.execute(_SQL["restore_notices"], one.gpr_id, one.at, now)
     await connection.execute(_SQL["settle"], [one.id], now, True)

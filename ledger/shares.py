@@ -91,12 +91,17 @@ async def department(connection: Connection, name: str) -> Department:
 
 async def assign(connection: Connection, workspace_id: UUID, name: str, actor: str, now: datetime) -> list[int]:
     """Put a workspace, with all that it has, into a department. The ids of the messages to deliver after the commit."""
-    if await connection.fetchval(_SQL["hold_department"], name) is None:
-        raise no_department(name)
+    await hold_department(connection, name)
     await connection.execute(_SQL["assign"], workspace_id, name)
     detail = {"department": name}
     await events.record(connection, now, "workspace_assigned", workspace_id=workspace_id, actor=actor, detail=detail)
     return [await outbox.put(connection, kick_arbiter())]
+
+
+async def hold_department(connection: Connection, name: str) -> None:
+    """It stays until the transaction ends; or NotFound."""
+    if await connection.fetchval(_SQL["hold_department"], name) is None:
+        raise no_department(name)
 
 
 async def departments_of(connection: Connection, workspace_ids: Collection[UUID]) -> set[str]:

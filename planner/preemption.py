@@ -68,6 +68,8 @@ class Preemptions:
         self._ranks = {lease.fence: _rank(lease) for lease in self._left}
         self._held = {lease.fence: world.held_by(lease) for lease in self._left}
         self._weakest = self._weakest_left()
+        self._limited = {share.budget for lease in self._left for share in world.shares(lease)}
+        """Of what these hold a part: no other limit is ever helped."""
         self._tried = 0
 
     def __iter__(self) -> Iterator[Preemption]:
@@ -87,7 +89,7 @@ class Preemptions:
             and self._tried < CLAIMS_TRIED_MAX
             and not (claim.was_preempted or claim.has_preempted or claim.pinned_start or claim.fixed_start)
             and self._world.earliest_asked(claim) <= self._freed
-            and _wanted(claim) not in self._vain
+            and self._vain.isdisjoint((_wanted(claim), _wanted_of_nodes(claim)))
         )
 
     def window(self, claim: Claim, without: Window | None) -> Window | None:
@@ -97,8 +99,7 @@ class Preemptions:
         """
         if (without and without.start <= 2 * self._freed) or not self.may_help(claim):
             return without
-        self._tried += 1
-        victims = self._enough_for(claim)
+        victims = self._enough_for(claim) if self._shares_may_fit(claim) else []
         window = window_at(self._world, claim, self._freed) if victims else None
         if not window:
             self._vain.add(_wanted(claim))
@@ -126,8 +127,16 @@ class Preemptions:
 
     # --- whose leases end ---------------------------------------------------------------------------------------------
 
+    def _shares_may_fit(self, claim: Claim) -> bool:
+        """False is certain, and soon found: many wait for limits that nobody helps by ending early."""
+        stay = self._world.stay(claim)
+        return all(
+            share.budget in self._limited or share.fits(self._freed, stay) for share in self._world.shares(claim)
+        )
+
     def _enough_for(self, claim: Claim) -> list[LeaseView]:
         """Leases that are all needed, and free from now on; none when even all are not enough, and nothing is changed."""
+        self._tried += 1
         rank = _rank(claim)
         weaker = [lease for lease in self._left if self._ranks[lease.fence] < rank]
         for_shares = self._enough_shares(claim, weaker)
@@ -141,6 +150,7 @@ class Preemptions:
             if for_nodes:
                 return self._needed(claim, [*for_shares, *for_nodes])
         self._hold(for_shares)
+        self._vain.add(_wanted_of_nodes(claim))
         return []
 
     def _enough_shares(self, claim: Claim, weaker: Iterable[LeaseView]) -> list[LeaseView] | None:
@@ -255,6 +265,11 @@ def _rank(one: Claim | LeaseView) -> int:
 
 def _wanted(claim: Claim) -> tuple[object, ...]:
     """All that decides whether room can be made for it at a given instant."""
+    return (*_wanted_of_nodes(claim), claim.uses, claim.workspace if claim.exclusive else "")
+
+
+def _wanted_of_nodes(claim: Claim) -> tuple[object, ...]:
+    """All of it but its limits."""
     need = (claim.nodes, claim.gpus_per_node, claim.duration_seconds, claim.spread, claim.excluded_nodes)
     asked = (claim.clusters, claim.shape, claim.instance_type, claim.memory_gib, claim.pool)
-    return (_rank(claim), need, asked, claim.uses, claim.workspace if claim.exclusive else "")
+    return (_rank(claim), need, asked)

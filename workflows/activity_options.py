@@ -103,7 +103,9 @@ LABEL_DISK = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=
 PRUNE_DISK = Options(timedelta(seconds=60), _CLUSTER_BOUNDED, BACKGROUND, schedule_to_close=timedelta(minutes=2))
 PURGE_DISK = Options(timedelta(seconds=60), _DISK_PATIENT, BACKGROUND)
 ASK_NODE = Options(timedelta(seconds=10), _FEW, URGENT, schedule_to_start=timedelta(seconds=20))
-CHECK_NODE = Options(timedelta(seconds=10), _FEW, schedule_to_start=timedelta(seconds=5))
+CHECK_NODE = Options(
+    timedelta(seconds=5), _FEW, schedule_to_start=timedelta(seconds=5), schedule_to_close=timedelta(seconds=8)
+)
 """Before a lease begins: an agent that does not take it up at once is not waited for."""
 SEE_USE = Options(timedelta(seconds=10), _FEW, BACKGROUND, schedule_to_close=timedelta(seconds=30))
 MAKE_TENANCY = Options(timedelta(seconds=30), _CLUSTER_BOUNDED, schedule_to_close=timedelta(seconds=60))

@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 AGENTS_ASKED_FIRST = "2026-11-agents-asked-before-a-lease"
-"""Runs that began before do not ask nodes' agents until the teardown."""
+"""What was granted before it does not ask nodes' agents until its teardown."""
 
 ProvisioningStep = tuple[Callable[[Any, Standing], Any], str]
 """A step that gets the standing, and what to call it in Temporal's UI."""
@@ -50,6 +50,8 @@ class GprWorkflow:
     def __init__(self, gpr_id: str) -> None:
         self._gpr_id = gpr_id
         self._standing: Standing | None = None
+        self._saw_the_grant = False
+        """Else its own pods may run already: this run goes on with what an earlier one began."""
 
     @workflow.run
     async def run(self, gpr_id: str) -> str:
@@ -70,6 +72,7 @@ class GprWorkflow:
     @workflow.signal(name=GRANTED_SIGNAL)
     def granted(self, standing: Standing) -> None:
         """GPUs are granted."""
+        self._saw_the_grant = True
         self._take(standing)
 
     @workflow.signal(name=EXTENDED_SIGNAL)
@@ -127,7 +130,8 @@ class GprWorkflow:
         self._take(await workflow.execute_activity_method(Bookkeeping.activate_gpr, at, **on_ledger()))
 
     async def _provisioning_steps(self, granted: Standing) -> None:
-        if any(part.agent for part in granted.gpus) and workflow.patched(AGENTS_ASKED_FIRST):
+        asks = self._saw_the_grant and any(part.agent for part in granted.gpus)
+        if asks and workflow.patched(AGENTS_ASKED_FIRST):
             await self._precheck_devices(granted)
         options = on_cluster(granted.cluster, PROVISION)
         for step, summary in self._provisioning_plan(granted):

@@ -34,16 +34,17 @@ async def announce(call: Call, wish: MaintenanceWish, *, by_force: bool) -> Anno
     """Announce it. What runs there stays until its end. PromisesInTheWay names those whose room it would take."""
     require_administrator(call)
     checked_name(wish.name, "the name of maintenance")
-    wish = replace(wish, begins_at=wish.begins_at.astimezone(UTC), ends_at=wish.ends_at.astimezone(UTC))
-    staying: Sequence[str] = ()
+    begins_at = wish.begins_at.astimezone(UTC) if wish.begins_at else None
+    wish = replace(wish, begins_at=begins_at, ends_at=wish.ends_at.astimezone(UTC))
     messages: Sequence[int] = ()
     async with call.backends.planning, call.backends.ledger.transaction() as connection:
         maintenance_id, new = await call.subject(connection, "announce_maintenance", (wish, by_force), uuid4())
         if new:
-            made = MaintenanceMade(maintenance_id, await _places(connection, wish), call.actor)
-            told = await announcing.announce(connection, made, wish, call.now, by_force=by_force)
-            staying, messages = told.staying, told.messages
+            begins_at = max(begins_at or call.now, call.now)
+            made = MaintenanceMade(maintenance_id, begins_at, await _places(connection, wish), call.actor)
+            messages = await announcing.announce(connection, made, wish, call.now, by_force=by_force)
         found = await maintenance.find(connection, maintenance_id)
+        staying = await announcing.staying(connection, found, call.now)
     call.deliver(messages)
     return Announced(found, staying)
 

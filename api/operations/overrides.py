@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -44,13 +44,14 @@ async def listing(call: Call, *, with_past: bool) -> list[Override]:
 async def set_override(call: Call, wish: NewOverride) -> Override:
     """Let it count; what runs when it begins or ends goes on."""
     require_administrator(call)
-    begins_at = wish.begins_at or call.now
-    _check(wish, begins_at, call.now)
+    begins_at = wish.begins_at.astimezone(UTC) if wish.begins_at else None
+    wish = replace(wish, begins_at=begins_at, ends_at=wish.ends_at.astimezone(UTC))
     async with call.backends.ledger.transaction() as connection:
         override_id, is_new = await call.subject(connection, "set_quota_override", wish, uuid4())
         messages = []
         if is_new:
-            override = await _override(connection, call, wish, override_id, begins_at)
+            _check(wish, begins_at or call.now, call.now)
+            override = await _override(connection, call, wish, override_id, begins_at or call.now)
             messages = await overrides.set_override(connection, override, call.now)
         made = await overrides.find(connection, override_id)
     call.deliver(messages)
@@ -102,7 +103,7 @@ async def _override(
 async def _workspace(connection: Connection, wish: NewOverride) -> Workspace | None:
     """Whose limit it is; None: a department's. NotFound where there is no such thing."""
     if wish.scope is Scope.DEPARTMENT:
-        await shares.department(connection, wish.name)
+        await shares.hold_department(connection, wish.name)
         return None
     look = workspaces.of_namespace if wish.scope is Scope.NAMESPACE else workspaces.find_by_name
     found = await look(connection, wish.name)

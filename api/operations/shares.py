@@ -90,6 +90,7 @@ async def delete_department(call: Call, name: str) -> SeenDepartment:
     gone = await department(call, name)
     async with call.backends.ledger.transaction() as connection:
         await shares.delete_department(connection, name, call.actor, call.now)
+        await overrides.withdraw_all_of_department(connection, name, call.actor, call.now)
     return gone
 
 

@@ -26,6 +26,7 @@ class WhatIf(Body):
     memory_gib: int = 0
     clusters: Sequence[str] = ()
     pool: str = ""
+    preemptible: bool = False
 
 
 class ExtensionWish(Body):

@@ -16,8 +16,8 @@ class NewMaintenance(Body):
     """Nodes, whole clusters or the nodes of pools are away from `begin` until `end`; `force`: whatever is promised there."""
 
     name: str
-    begin: datetime
     end: datetime
+    begin: datetime | None = None
     nodes: Sequence[str] = ()
     clusters: Sequence[str] = ()
     pools: Sequence[str] = ()

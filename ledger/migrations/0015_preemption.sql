@@ -3,7 +3,8 @@
 alter table gpr add column preemptible boolean not null default false;   -- whoever submitted it lets it be ended early
 alter table gpr add column preemptions integer not null default 0;       -- how often it was, and was queued again
 
-update gpr set preemptible = true where options -> 'enableEviction' = 'true';   -- it was kept, and takes effect from now on
+update gpr set preemptible = true                                        -- it was kept, and takes effect from now on
+where phase in ('queued', 'provisioning', 'active', 'releasing') and options -> 'enableEviction' = 'true';
 
 alter table scheduling_policy
     add column guaranteed_seconds integer not null default 1800          -- so long no lease is ended early

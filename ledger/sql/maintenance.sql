@@ -6,7 +6,7 @@ insert into maintenance_node (maintenance_id, cluster, node) select $1, unnest($
 
 -- name: ahead
 -- by node, what is announced and not over. For every plan; administrators announce a few in a week, so these tables stay small
-select n.cluster, n.name as node, m.name, m.begins_at, m.ends_at
+select distinct n.cluster, n.name as node, m.name, m.begins_at, m.ends_at   -- once, also where its cluster is named beside it
 from maintenance m join maintenance_node o on o.maintenance_id = m.id
      join node n on n.cluster = o.cluster and (o.node = '' or n.name = o.node)
 where m.ended_at is null and m.ends_at > $1 order by n.cluster, n.name, m.begins_at, m.ends_at, m.name;

@@ -8,9 +8,16 @@ update quota_override set ends_at = least(ends_at, greatest(begins_at, $2)), wit
 where id = $1 and withdrawn_at is null and ends_at > $2;
 
 -- name: ahead
--- those that count at an instant or later, in the order in which they were set
+-- those that count at an instant or later, of what there is still, in the order in which they were set
 select o.*, coalesce((select name from workspace where id = o.workspace_id), '') as workspace
-from quota_override o where o.ends_at > $1 and o.ends_at > o.begins_at order by o.sequence;
+from quota_override o
+where o.ends_at > $1 and o.ends_at > o.begins_at
+  and (o.workspace_id is null or exists(select from workspace where id = o.workspace_id and phase in ('creating', 'ready', 'deleting')))
+order by o.sequence;
+
+-- name: withdraw_all_of_department
+update quota_override set ends_at = least(ends_at, greatest(begins_at, $2)), withdrawn_by = $3, withdrawn_at = $2
+where department = $1 and withdrawn_at is null and ends_at > $2;
 
 -- name: all
 -- the whole history, likewise

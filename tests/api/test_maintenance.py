@@ -199,11 +199,34 @@ async def test_what_makes_no_sense_is_refused(town: Town, changes: dict[str, Any
 async def test_two_of_one_name_are_never_ahead_at_once_and_a_repeat_is_the_first(town: Town) -> None:
     key = {"Idempotency-Key": f"once-{town.cluster}"}
     now = town.api.clock()
+    await town.running(8, duration="90m")
+    await town.running(8, duration="90m")
     times = {"begin": (now + HOUR).isoformat(), "end": (now + 2 * HOUR).isoformat()}
     body = {"name": town.cluster, **times, "nodes": [f"{town.cluster}-0"]}
     first, again = [await town.ask("POST", "maintenance", json=body, headers=key) for _ in range(2)]
-    assert (first.status_code, first.json()["id"]) == (again.status_code, again.json()["id"])
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert first.json()["staying"] == ["train"]
     assert error_of(await town.ask("POST", "maintenance", json=body)) == (409, "already_exists")
+
+
+async def test_without_a_begin_or_with_one_that_is_over_it_begins_now(town: Town) -> None:
+    key, now = {"Idempotency-Key": f"now-{town.cluster}"}, town.api.clock()
+    body = {"name": town.cluster, "end": (now + HOUR).isoformat(), "nodes": [f"{town.cluster}-0"]}
+    made = await town.ask("POST", "maintenance", json=body, headers=key)
+    assert (made.status_code, made.json()["state"]) == (201, "under_way")
+    assert instant(made.json()["begin"]) >= now
+    assert (await town.ask("POST", "maintenance", json=body, headers=key)).json() == made.json()
+    other = {**body, "name": f"{town.cluster}-before", "begin": "2001-01-01T00:00:00Z"}
+    assert instant((await town.ask("POST", "maintenance", json=other)).json()["begin"]) >= now
+
+
+async def test_a_node_that_is_named_beside_its_cluster_is_away_once(town: Town) -> None:
+    await _announced(town, HOUR, 2 * HOUR, f"{town.cluster}-0", clusters=[town.cluster])
+    nodes = (await town.got(f"plan?cluster={town.cluster}"))["nodes"]
+    assert {node["node"]: len(node["maintenance"]) for node in nodes} == {
+        f"{town.cluster}-0": 1,
+        f"{town.cluster}-1": 1,
+    }
 
 
 async def test_only_administrators_announce_and_end_it_and_everybody_sees_it(town: Town) -> None:

@@ -43,7 +43,7 @@ async def test_what_waits_says_why_and_until_when(api: TheApi) -> None:
     [
         ("quota_busy", False, "NonPreemptibleOverQuota"),
         ("quota_busy", True, "OverLimit"),
-        ("larger_than_its_quota", False, "OverLimit"),
+        ("larger_than_its_quota", False, "NonPreemptibleOverQuota"),
         ("workspace_busy", False, "OverLimit"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -191,10 +191,13 @@ async def test_an_override_that_is_withdrawn_counts_no_more(api: TheApi) -> None
 async def test_a_repeat_under_one_key_sets_one_override(api: TheApi) -> None:
     town = await Town.founded(api, 1)
     workspace = await town.workspace()
-    body = {"scope": "workspace", "name": workspace, "gpus": 1, "end": (api.clock() + HOUR).isoformat()}
+    end, elsewhere = api.clock() + HOUR, timezone(timedelta(hours=2))
+    body = {"scope": "workspace", "name": workspace, "gpus": 1}
     key = {"Idempotency-Key": uuid4().hex}
-    made = [await done(await town.ask("POST", "quota-overrides", json=body, headers=key), 201) for _ in range(2)]
-    assert made[0]["id"] == made[1]["id"]
+    spelled = (end.isoformat(), end.astimezone(elsewhere).isoformat())
+    asked = [await town.ask("POST", "quota-overrides", json={**body, "end": one}, headers=key) for one in spelled]
+    made = [await done(one, 201) for one in asked]
+    assert made[0] == made[1]
     assert len((await town.got(f"workspaces/{workspace}/quota"))["overrides"]) == 1
 
 

@@ -127,6 +127,22 @@ async def test_gpudev_counts_no_part_as_a_gpu_of_its_kind(cut: TheApi) -> None:
     assert (found["a100"]["total"], found["a100"]["max_per_node"]) == (2, 2)
 
 
+async def test_maintenance_of_a_cut_node_is_of_all_its_parts(cut: TheApi) -> None:
+    me = await cut.someone(administrator=True)
+    await granted(cut, me, gpuShape=SLICE, numberOfGPUs=7)
+    waits = await cut.gpr(me, await cut.workspace(me), gpuShape=SLICE, memoryPerGPU=0, instanceType="")
+    promised = await cut.call("POST", f"/berth/v1/gprs/{waits}/promise", me)
+    assert promised.status_code in {200, 201}, promised.text
+    body = {"name": "cut-away", "end": (cut.clock() + timedelta(days=9)).isoformat(), "nodes": ["worker-1/cut-1"]}
+    refused = await cut.call("POST", "/berth/v1/maintenance", me, json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "promises_in_the_way")
+    made = await cut.call("POST", "/berth/v1/maintenance", me, json={**body, "force": True})
+    assert made.status_code == 201, made.text
+    away = {node["node"]: node["maintenance"] for node in (await got(cut, "/berth/v1/plan", me))["nodes"]}
+    assert [one["name"] for one in away["cut-1/mig-1g.5gb"]] == ["cut-away"]
+    await cut.call("DELETE", "/berth/v1/maintenance/cut-away", me)
+
+
 async def test_a_pool_takes_a_node_with_all_its_parts(cut: TheApi) -> None:
     me = await cut.someone()
     pool = await cut.pool("worker-1/cut-1")

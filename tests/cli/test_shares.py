@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.client.sharing import QuotaOverride
+from cli.exits import ExitCode
 from cli.main import app
 from cli.shares import state_of
 from tests.builders_cli import Json, an_instant, seconds_after_noon
@@ -87,10 +88,18 @@ def test_departments_are_made_set_listed_and_deleted() -> None:
     script.on("DELETE /berth/v1/departments/research", a_department())
     assert berth(script, "department", "create", "research", "--gpus", "8").exit_code == 0
     assert script.asked[-1].body == {"name": "research", "gpus": 8, "ceiling": None, "description": ""}
+    script.on("GET /berth/v1/departments/research", a_department(description="who looks ahead"))
     assert berth(script, "department", "set", "research", "--ceiling", "9").exit_code == 0
-    assert script.asked[-1].body == {"gpus": None, "ceiling": 9, "description": ""}
+    assert script.asked[-1].body == {"gpus": None, "ceiling": 9, "description": "who looks ahead"}
     assert "none" in berth(script, "department", "list").output
     assert "no department research" in berth(script, "department", "delete", "research").output
+
+
+@pytest.mark.parametrize(
+    "words", [("user", "--like-others"), ("workspace", "vision", "--gpus", "5", "--no-limit"), ("user", "ann")]
+)
+def test_options_that_say_nothing_together_are_refused(words: tuple[str, ...]) -> None:
+    assert berth(Script(), "quota", *words).exit_code == ExitCode.USAGE
 
 
 def test_a_workspace_is_assigned_to_a_department() -> None:

@@ -13,7 +13,7 @@ from domain.hardware import Gpu
 from domain.limits import Amounts
 from domain.shares import Allowance, Held, Override, Scope
 from ledger import leases, outbox, overrides, quotas, shares
-from ledger.overrides import WAKE_AFTER
+from ledger.outbox import KICKS_AFTER
 from tests.builders import INSERT_PRINCIPAL, a_gpr, a_workspace, now, some_nodes
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ async def test_the_arbiter_is_woken_when_an_override_begins_and_when_it_ends(led
     await a_department(ledger)
     override = an_override()
     await set_one(ledger, override)
-    expected = [mark + after for mark in (override.begins_at, override.ends_at) for after in WAKE_AFTER]
+    expected = [mark + after for mark in (override.begins_at, override.ends_at) for after in KICKS_AFTER]
     assert await wakes(ledger) == expected
     async with ledger.reading() as connection:
         backlog = await connection.fetchval("select count(*) from outbox where created_at <= now()")

@@ -73,7 +73,7 @@ async def on_a_node_with_an_agent(stage: Stage) -> AsyncIterator[tuple[Any, Mock
 
 async def begun(stage: Stage, gpr_id: Any, phase: Phase) -> Lifecycle:
     with stage.environment.with_time_skipping_disabled():
-        lifecycle = await stage.start(gpr_id)
+        lifecycle = await stage.start_granted(gpr_id)
     while (await stage.gpr(gpr_id)).phase is not phase:
         await asyncio.sleep(0.05)
     return await settled(lifecycle)

@@ -142,7 +142,7 @@ def test_a_promise_whose_answer_was_lost_is_made_once_or_not_at_all_and_holds(
 ) -> None:
     running = _active(native, _submit(native, SPACES[0], "45s").id)
     waiting = _submit(native, SPACES[1], "4s")
-    until(lambda: (one := native.gpr(waiting.id).estimate) is None or one.starts_at, "its start", STEP_SECONDS_MAX)
+    until(lambda: (one := native.gpr(waiting.id).estimate) is not None and one.starts_at, "its start", STEP_SECONDS_MAX)
     with Barrier.before(installation, "update of promised_at", "gpr") as barrier:
         asked = Request(installation, f"gprs/{waiting.id}/promise")
         _kill(installation, "api", barrier, when_committed=is_committed)

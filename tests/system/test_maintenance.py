@@ -26,7 +26,7 @@ CLUSTER, NODE, GPUS, POOL = "worker-1", "worker-1-a100-1", 4, "upgraded"
 SPACES = ("maintained", "maintained-long", "maintained-short")
 AHEAD, LENGTH = timedelta(seconds=25), timedelta(seconds=30)
 STEP_SECONDS_MAX = 90.0
-LATE_MAX = timedelta(seconds=10)
+LATE_MAX = timedelta(seconds=15)
 """From its end to the next grant: one look of the arbiter without a kick would take up to twenty."""
 
 

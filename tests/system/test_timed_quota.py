@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 CLUSTER, SHAPE, SPACE, DEPARTMENT = "worker-1", "Tesla-T4", "timed-quota", "timed"
-AHEAD = timedelta(seconds=20)
-LENGTH = timedelta(seconds=40)
-STEP_SECONDS_MAX = 90.0
-LATE_MAX = timedelta(seconds=10)
+AHEAD = timedelta(seconds=30)
+LENGTH = timedelta(seconds=75)
+STEP_SECONDS_MAX = 120.0
+LATE_MAX = timedelta(seconds=15)
 """From the instant at which the limit changes to the grant: a look of the arbiter that nobody woke would take up to twenty."""
 LATEST = timedelta(seconds=2)
 """By how much an estimate that is shown may differ from what the plan says."""
@@ -35,7 +35,7 @@ LATEST = timedelta(seconds=2)
 
 @pytest.fixture(scope="module")
 def override(installation: Installation) -> Iterator[QuotaOverride]:
-    """One GPU for forty seconds, of a workspace that usually has none; its department has one at any time."""
+    """One GPU for a while, of a workspace that usually has none; its department has one at any time."""
     native = installation.native
     native.create_workspace(NewWorkspace(name=SPACE, clusters=[CLUSTER], namespaces=[SPACE]))
     native.create_department(NewDepartment(name=DEPARTMENT))
@@ -74,7 +74,7 @@ def test_what_would_outlast_the_override_is_told_how_long_it_is(
     gpr = _estimated(installation, _submitted(installation, "too-long", "1h"))
     assert gpr.estimate
     assert gpr.estimate.starts_at is None
-    assert "or for longer: it is 1" in gpr.estimate.reason or datetime.now(UTC) > override.end
+    assert "or for longer: it is 1" in gpr.estimate.reason
     installation.native.release(gpr.id)
 
 

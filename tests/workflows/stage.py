@@ -30,6 +30,7 @@ from domain.identifiers import (
     job_workflow_id,
     token_key,
 )
+from domain.messages import GRANTED_SIGNAL
 from ledger import boxes, disks, gprs, jobs, leases, workspaces
 from ledger import lifecycle as lifecycle_rows
 from tests.builders import a_box, a_disk, a_gpr, a_job, a_workspace, now, the_inventory_of
@@ -151,6 +152,21 @@ class Stage:
     async def start(self, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
         """Start its lifecycle in skipped time."""
         return await self.start_workflow(GprWorkflow.run, str(gpr_id), gpr_workflow_id(gpr_id))
+
+    async def start_granted(self, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
+        """The same by the message that tells it its grant."""
+        async with self.ledger.reading() as connection:
+            standing = await lifecycle_rows.standing(connection, gpr_id)
+        handle = await self.environment.client.start_workflow(
+            GprWorkflow.run,
+            str(gpr_id),
+            id=gpr_workflow_id(gpr_id),
+            task_queue=CORE_TASK_QUEUE,
+            start_signal=GRANTED_SIGNAL,
+            start_signal_args=[standing],
+        )
+        self._started.append(handle)
+        return handle
 
     async def a_granted_job(self, workspace_id: UUID, **changes: Any) -> UUID:
         """Submitted and granted; its lifecycle does not run yet."""

@@ -54,7 +54,7 @@ async def node_of(stage: Stage, gpr_id: UUID) -> str:
 
 async def begun(stage: Stage, gpr_id: UUID) -> WorkflowHandle[GprWorkflow, str]:
     with stage.environment.with_time_skipping_disabled():
-        return await stage.start(gpr_id)
+        return await stage.start_granted(gpr_id)
 
 
 async def becomes(stage: Stage, gpr_id: UUID, phase: Phase) -> None:
@@ -94,6 +94,19 @@ async def test_a_gpr_whose_gpu_is_not_at_rest_is_queued_again_and_starts_elsewhe
             await stage.grant_again(gpr_id, lifecycle)
             await becomes(stage, gpr_id, Phase.ACTIVE)
     assert await node_of(stage, gpr_id) != node
+
+
+async def test_a_lifecycle_that_goes_on_with_what_another_began_does_not_take_its_own_pods_for_strangers(
+    stage: Stage,
+) -> None:
+    gpr_id, node = await granted(stage)
+    with devices_of(node) as gpus:
+        gpus.change(0, pids=1)
+        async with node_worker(stage.environment.client, "worker-1", node):
+            with stage.environment.with_time_skipping_disabled():
+                await stage.start(gpr_id)
+            await becomes(stage, gpr_id, Phase.ACTIVE)
+    assert (await stage.gpr(gpr_id)).retries == 0
 
 
 async def test_an_agent_that_is_silent_holds_up_no_lease(stage: Stage) -> None:

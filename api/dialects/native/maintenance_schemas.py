@@ -16,7 +16,7 @@ class MaintenanceAnnouncement(Request):
     """Nodes are away from an instant until another. Nodes, clusters or pools: at least one of them."""
 
     name: NewName
-    begin: Instant = Field(description="What lies in the past begins now.")
+    begin: Instant | None = Field(None, description="Now at the earliest, and when it is absent.")
     end: Instant
     nodes: Words = Field(default_factory=list, description="By name; cluster/name where several clusters have it.")
     clusters: Words = Field(default_factory=list, description="All of their nodes, also those that join meanwhile.")

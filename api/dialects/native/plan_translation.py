@@ -102,6 +102,7 @@ def _submission_of(body: schemas.WhatIf) -> Submission:
         memory_gib=body.memory_gib,
         clusters=tuple(dict.fromkeys(body.clusters)),
         pool=body.pool,
+        preemptible=body.preemptible,
     )
     return Submission(body.workspace, request, ranks_as=GPR_KIND if body.priority is None else "")
 

@@ -92,8 +92,8 @@ AMENDMENTS: Final = (
     Amendment("`Workload.priority`", "never null", "every request has one"),
     Amendment(
         "`pendingSchedulingMessages`",
-        "only where a limit is the reason: `NonPreemptibleOverQuota` of what must not be preempted and waits for its quota, "
-        "`OverLimit` of other limits",
+        "only where a limit is the reason: `NonPreemptibleOverQuota` of what must not be preempted and waits for a quota or "
+        "a ceiling, `OverLimit` of what may be, and of what waits for its workspace",
         "the document has no word for what waits for GPUs",
     ),
     Amendment(

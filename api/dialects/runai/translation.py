@@ -17,9 +17,8 @@ TENANT: Final = 1
 """An installation is one tenant."""
 MILLIS: Final = 1000
 _KINDS: Final = {"node": "Node", "pod": "Pod"}
-_QUOTA_BUSY: Final = "quota_busy"
-_OVER_LIMIT: Final = frozenset({_QUOTA_BUSY, "larger_than_its_quota", "workspace_busy"})
-"""Limits, all of them: what may be preempted goes over no quota, and one lease at a time is none."""
+_LIMITS: Final = frozenset({"quota_busy", "larger_than_its_quota"})
+_ONE_AT_A_TIME: Final = "workspace_busy"
 _WAITS: Final = frozenset({WorkloadPhase.PENDING, WorkloadPhase.UPDATING, WorkloadPhase.RESUMING})
 _ORGANISATION: Final = "PROJECT"
 
@@ -145,9 +144,9 @@ def _phase_reason(found: Workload) -> schemas.PhaseReason | None:
 
 def _limited_by(found: Workload) -> schemas.PhaseReason | None:
     """Which limit it waits for, if the reason that the queue gives is one."""
-    if found.reason_code == _QUOTA_BUSY and not found.preemptible:
+    if found.reason_code in _LIMITS and not found.preemptible:
         return "NonPreemptibleOverQuota"
-    return "OverLimit" if found.reason_code in _OVER_LIMIT else None
+    return "OverLimit" if found.reason_code in {*_LIMITS, _ONE_AT_A_TIME} else None
 
 
 def _source(found: Workload) -> str:

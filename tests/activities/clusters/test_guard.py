@@ -12,7 +12,7 @@ from clusters.failures import ObjectMissing
 from domain.failures import ClusterRefused
 from domain.identifiers import token_key
 from domain.workspace import Tenancy
-from tests.activities.clusters.cluster_views import pods_path
+from tests.activities.clusters.cluster_views import AsTenant, pods_path
 from tests.builders_clusters import GPU, Json, a_container, a_pod
 
 Dry = Callable[[Json], Json]
@@ -82,6 +82,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
         a_pod(containers=[a_container(env=[{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}])]),
         "NVIDIA_VISIBLE_DEVICES",
     ),
+    "every GPU by environment, put together": (
+        a_pod(containers=[a_container(envFrom=[{"prefix": "NVIDIA_", "configMapRef": {"name": "mine"}}])]),
+        "NVIDIA_VISIBLE_DEVICES",
+    ),
     "every GPU by annotation": (a_pod(annotations={"cdi.k8s.io/x": "nvidia.com/gpu=all"}), "cdi.k8s.io"),
     "managed nodes without a GPU": (
         a_pod(gpus=0, tolerations=[{"key": "berth.io/managed", "operator": "Exists"}]),
@@ -136,6 +140,16 @@ def test_pods_outside_workspaces_may_not_use_tokens_and_are_otherwise_let_in(
     with pytest.raises(ClusterRefused, match="belong to workspaces"):
         connection.create(outside, _with_limits(**{token_key(workspace.tenant): "1"}), dryRun="All")
     connection.create(outside, a_pod(tolerations=[{"operator": "Exists"}]), dryRun="All")
+
+
+@pytest.mark.parametrize(("kind", "entries"), [("configmaps", "data"), ("secrets", "data"), ("secrets", "stringData")])
+def test_a_tenant_may_not_keep_what_would_become_a_variable_that_says_which_gpus_it_sees(
+    workspace: Tenancy, as_tenant: AsTenant, kind: str, entries: str
+) -> None:
+    path, tenant = f"/api/v1/namespaces/{workspace.namespaces[0]}/{kind}", as_tenant(workspace)
+    with pytest.raises(ClusterRefused, match="NVIDIA_VISIBLE_DEVICES"):
+        tenant.create(path, {"metadata": {"name": "seen"}, entries: {"NVIDIA_VISIBLE_DEVICES": "YWxs"}})
+    tenant.create(path, {"metadata": {"name": f"mine-{entries.lower()}"}, entries: {"ANYTHING": "YWxs"}})
 
 
 def test_a_probe_leaves_no_pod_behind(connection: ClusterConnection, workspace: Tenancy) -> None:

@@ -22,7 +22,12 @@ def test_a_short_document_has_the_defaults() -> None:
         JobSpec("train", JobKind.TRAINING, "default", "pytorch:2", gpus_per_replica=1),
         pool="default",
         priority=150,
+        names_priority=False,
     )
+
+
+def test_a_priority_that_is_named_is_told_from_the_default() -> None:
+    assert the_order(job={"priority": "medium"}).names_priority
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from domain.priority import Band, band_of
 from planner.order import in_order
 from planner.plan import Grant, Plan, decide, openings, outcome_of, plan
 from planner.reasons import ReasonCode
+from planner.snapshot import Limit
 from tests.builders_planner import HOUR, NOON, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
 from tests.pure.planner.oracle import Oracle, Start
 from tests.pure.planner.worlds import LAW, law, planned_claims, snapshots
@@ -102,6 +103,18 @@ def test_where_least_work_is_lost() -> None:
         a_claim(gpus=2, priority=HIGH),
     )
     assert names(snapshot, plan(snapshot)) == [["two-for-three-hours"]]
+
+
+@pytest.mark.parametrize("gpus", [1, 9], ids=["for want of a limit", "for want of nodes"])
+def test_many_that_cannot_be_helped_do_not_keep_another_from_it(gpus: int) -> None:
+    limits = [Limit(f"user-{number}", 1 if gpus == 1 else 99, "a ceiling") for number in range(70)]
+    full = [a_lease(f"own-{one.key}", (), 9 * HOUR, uses=((one.key, 1),)) for one in limits]
+    vain = [a_claim(f"vain-{one.key}", gpus=gpus, priority=300, uses=((one.key, gpus),)) for one in limits]
+    weak = a_weak_lease("weak", gpus_of("node-1", *range(8)))
+    world = (a_node(), a_node("node-2", gpus=16, usable=False), weak, *full, *vain)
+    snapshot = a_snapshot(*world, a_claim("helped", gpus=8, priority=HIGH), limits=tuple(limits))
+    assert names(snapshot, plan(snapshot)) == [["weak"]]
+    assert decide(snapshot).preemptions == plan(snapshot).preemptions
 
 
 def test_no_more_of_them_than_are_needed() -> None:
