@@ -163,9 +163,12 @@ async def test_what_is_wished_at_the_same_moment_has_one_outcome_and_every_answe
     api: TheApi, phase: Phase, wishes: dict[str, Callable[[Round], Awaitable[Any]]], outcomes: set[tuple[str, str]]
 ) -> None:
     seen: Counter[tuple[str, str]] = Counter()
-    for number in range(ROUNDS):
+    ahead = [None] * ROUNDS + list(wishes)  # each is ahead of the others once: chance alone may never let it be
+    for number, first in enumerate(ahead):
         one = await a_round(api, phase, number)
-        answers = dict(zip(wishes, await asyncio.gather(*(wish(one) for wish in wishes.values())), strict=True))
+        answers = {first: await wishes[first](one)} if first else {}
+        others = {name: wish for name, wish in wishes.items() if name != first}
+        answers |= zip(others, await asyncio.gather(*(wish(one) for wish in others.values())), strict=True)
         gpr, events = await one.found(), await one.events()
         assert_one_outcome(gpr, events, await one.holds_gpus())
         seen[kinds_of(events)[-1], gpr.end_cause] += 1

@@ -203,8 +203,12 @@ async def test_a_lease_without_an_end_is_named_as_what_is_in_the_way(api: TheApi
 async def test_the_nearest_window_behind_a_running_lease_can_be_asked_for_as_it_is_told(api: TheApi) -> None:
     own, owner = await api.pool("worker-1/worker-1-t4-29"), await api.someone()
     body = {"workspace": await api.workspace(owner), "name": "runs", "duration": "1h", "pool": own}
-    assert (await api.call("POST", "/berth/v1/gprs", owner, json=body)).status_code == 201
+    running = await api.call("POST", "/berth/v1/gprs", owner, json=body)
+    assert running.status_code == 201
     await grant(api.ledger, api.clock())
+    async with api.ledger.transaction() as connection:  # until it is active, its end moves with the time
+        gpr_id = UUID(running.json()["id"])
+        await lifecycle.activate(connection, gpr_id, (await lifecycle.standing(connection, gpr_id)).fence, api.clock())
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
     error = refusal(await asked(api, await api.someone(), own, gpus_per_node=1, start=start))
     soonest = error["details"]["nearest"][0]["start"]
