@@ -116,7 +116,9 @@ def outcome_of(snapshot: Snapshot, gpr_id: str) -> Grant | Forecast:
             if _starts_now(outcome):
                 return _grant(claim, outcome)
             return _forecast(world, claim, outcome, place - granted)
-        granted += _starts_now(outcome)
+        if _starts_now(outcome):
+            granted += 1
+            _grant(claim, outcome)  # it picks its GPUs before the one that is asked about
     raise KeyError(gpr_id)
 
 
