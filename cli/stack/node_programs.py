@@ -33,10 +33,18 @@ mount -t tmpfs -o mode=755 berth /run
 mount -t tmpfs -o mode=755 berth /var/lib
 cd "$2"
 for file in $(find . -type f); do mount --bind "$file" "/proc/sys/$file"; done
-: > "$3"
+mkdir "$3"
+mount --bind "$3" "$3"
+mount --make-rshared "$3"
+: > "$4"
 exec sleep infinity
 """
-"""Holds the node's own mounts: over the folders whose paths are built into its parts, and over the kernel's settings."""
+"""Holds the node's own mounts: over the folders whose paths are built into its parts, and over the kernel's settings.
+
+The kubelet's folder is shared already when it starts. It would share it itself, beside everything else that it starts
+with: its socket may then be written before and renamed after, which is from one mount into another, and it ends
+(seen once, version 1.36.3).
+"""
 HIDDEN = ("/run", "/var/run", "/var/lib")
 """Nothing that the node needs of this machine may lie there."""
 ENTER = 'umask 022; echo $$ > "$1"; holder=$2; shift 2; exec nsenter --target="$holder" --mount --root -- "$@"'
@@ -56,7 +64,8 @@ class NodePrograms:
     def mounts(self) -> Program:
         """What holds the mounts that all other parts see."""
         done = self.place.files / "mounted"
-        script = [HIDE, "berth", str(entrance(self.place.name)), str(self.place.files / "sysctls"), str(done)]
+        files = [self.place.files / "sysctls", self._kubelet_folder, done]
+        script = [HIDE, "berth", str(entrance(self.place.name)), *map(str, files)]
         return self._program(MOUNTS, ["unshare", "--mount", "/bin/sh", "-euc", *script], done.exists)
 
     def part(self, part: str, mounts_pid: int) -> Program:
@@ -71,6 +80,10 @@ class NodePrograms:
         if answer.returncode:
             raise StackError(f"{self.node.name} does not take image {archive}", detail=answer.stderr.strip())
 
+    @property
+    def _kubelet_folder(self) -> Path:
+        return self.place.files / "kubelet"
+
     def _containerd(self) -> tuple[list[str], Callable[[], bool]]:
         argv = ["containerd", "--config", str(self.place.files / "containerd.toml")]
         return argv, lambda: self._ctr("version").returncode == 0
@@ -81,7 +94,7 @@ class NodePrograms:
             str(self.binaries / "kubelet"),
             f"--config={self.place.files / 'kubelet.json'}",
             f"--kubeconfig={self.kubeconfig}",
-            f"--root-dir={self.place.files / 'kubelet'}",
+            f"--root-dir={self._kubelet_folder}",
             f"--cert-dir={self.place.files / 'kubelet-pki'}",
             f"--hostname-override={self.node.name}",
             f"--node-ip={self.place.address}",

@@ -76,6 +76,12 @@ async def lease(stage: Stage, node: RealNode) -> AsyncIterator[LeaseOnRealNode]:
         await (await held.end(EndCause.EARLY_RELEASE)).result()
 
 
+def test_the_kubelet_finds_its_folder_shared_and_does_not_share_it_while_it_starts(node: RealNode) -> None:
+    said = node.roster.log(f"{node.name}.{KUBELET}").read_text()
+    assert "Started kubelet" in said
+    assert "Bind-mounting" not in said
+
+
 async def a_tenant(stage: Stage, node: RealNode) -> LeaseOnRealNode:
     """A workspace, without a lease yet."""
     workspace = await stage.a_workspace()
