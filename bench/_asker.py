@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from bench._conditions import go_first
 from bench._figures import Samples
 from bench._http import Caller
 from cli.stack.folders import REPOSITORY
@@ -23,11 +24,13 @@ PAUSE_SECONDS = 0.02
 
 
 @asynccontextmanager
-async def asked(*urls: str) -> AsyncIterator[dict[str, Samples]]:
-    """What each address took for its answers meanwhile; filled at the end."""
+async def asked(*urls: str, first: bool = False) -> AsyncIterator[dict[str, Samples]]:
+    """What each address took for its answers meanwhile; filled at the end. `first`: who asks never waits for a core."""
     argv = [sys.executable, "-m", "bench._asker", *urls]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, cwd=REPOSITORY)
+    if first:
+        go_first(process.pid)
     found: dict[str, Samples] = {}
     try:
         yield found

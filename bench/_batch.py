@@ -13,9 +13,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bench._asker import asked
+from bench._conditions import go_first
 from bench._figures import Cell, Samples, milliseconds
 from bench._log_readers import Heard, open_reader
+from bench._parts import ECHO, start_echo
 from cli.stack.nodes import of_instance
+from cli.stack.own import API
 from domain.failures import BerthFailure
 from tests.system.campaign import unfinished
 from tests.system.fates import fate, let_fates_count
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from bench._figures import Report
+    from cli.stack.roster import Roster
     from clusters.connection import ClusterConnection
     from tests.system.installation import Installation
 
@@ -89,9 +93,9 @@ class Readers:
                 await asyncio.sleep(0 if code == NORMAL else LOOK_SECONDS)
 
 
-async def play(report: Report, installation: Installation, echo: str, sizes: Namespace) -> None:
+async def play(report: Report, installation: Installation, roster: Roster, sizes: Namespace) -> None:
     """The batch, then the flips."""
-    batch = Batch(report, installation, echo, sizes)
+    batch = Batch(report, installation, roster, sizes)
     await asyncio.to_thread(batch.prepare)
     await batch.run()
     await asyncio.to_thread(batch.leave)
@@ -101,10 +105,11 @@ async def play(report: Report, installation: Installation, echo: str, sizes: Nam
 class Batch:
     """One batch."""
 
-    def __init__(self, report: Report, installation: Installation, echo: str, sizes: Namespace) -> None:
+    def __init__(self, report: Report, installation: Installation, roster: Roster, sizes: Namespace) -> None:
         self._report = report
         self._installation = installation
-        self._echo = echo
+        self._roster = roster
+        self._echo = start_echo(roster)
         self._sizes = sizes
         self._gpuctl = Gpuctl(installation.url, installation.key, NAMESPACE)
         self._names = [f"batch-{number}" for number in range(sizes.batch)]
@@ -125,10 +130,12 @@ class Batch:
         """Idle, then everything at once."""
         urls = (f"{self._installation.url}/health", self._echo)
         readers = Readers(self._installation.url, self._installation.key, self._names)
-        async with asked(*urls) as idle:
+        if self._sizes.api_first:
+            self._let_api_go_first()
+        async with asked(*urls, first=self._sizes.api_first) as idle:
             await asyncio.sleep(IDLE_SECONDS_QUICK if self._sizes.quick else IDLE_SECONDS)
         await asyncio.to_thread(self._hang)
-        async with asked(*urls) as busy:
+        async with asked(*urls, first=self._sizes.api_first) as busy:
             began = time.perf_counter()
             refused = await asyncio.to_thread(self._submit)
             submitting = time.perf_counter() - began
@@ -146,6 +153,12 @@ class Batch:
                 group.create_task(readers.follow(number, self._sizes.readers))
             await asyncio.to_thread(self._await_ends)
             over.set()
+
+    def _let_api_go_first(self) -> None:
+        for roster, name in ((self._installation.stack.roster, API), (self._roster, ECHO)):
+            record = roster.record(name)
+            assert record
+            go_first(record.pid)
 
     def leave(self) -> None:
         """Let the pod go that hangs, and see what is left."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cli.stack.roster import Roster
 
 
+ECHO = "echo"
+
+
 @contextmanager
 def durable_postgres(roster: Roster) -> Iterator[Postgres]:
     """PostgreSQL as the local stack runs it: a commit is on the disk."""
@@ -62,5 +65,5 @@ def start_echo(roster: Roster) -> str:
     port = free_anywhere(1)[0]
     url = f"http://{LOOPBACK}:{port}"
     argv = [sys.executable, "-m", "bench._echo", str(port)]
-    roster.start(Program("echo", argv, ready=lambda: Endpoint(url).answers("/"), folder=REPOSITORY))
+    roster.start(Program(ECHO, argv, ready=lambda: Endpoint(url).answers("/"), folder=REPOSITORY))
     return url

@@ -4,7 +4,9 @@ In three parts, each with its floor in the same run. Lists, details and submits 
 beside the same statements without the API and raw `start_workflow`; Temporal runs, workers do not. One pod's log told
 to 100 readers, by a cluster that does nothing but speak, beside the pod's log itself. And a batch of 500 jobs over 64
 GPUs on a whole stack, while 100 logs are followed and a deletion hangs: in which order they start, what is left of them,
-and how `/health` answers meanwhile; then how soon the API tells what happens to a pod.
+and how `/health` answers meanwhile; then how soon the API tells what happens to a pod. `--batch-only` is that alone. With
+`--api-first` (root) the API and an echo server beside it, and who asks them, need not wait for a core: what else runs
+on this machine, three control planes among it, is elsewhere in a real installation.
 """
 
 from __future__ import annotations
@@ -49,7 +51,17 @@ WARM_UP = Bounds(20, 1.0)
 def main() -> None:
     """Part by part."""
     sizes = arguments(
-        __doc__, jobs=10_000, batch=500, gpus=64, readers=100, requests=200, seconds=10, flips=40, quick=False
+        __doc__,
+        jobs=10_000,
+        batch=500,
+        gpus=64,
+        readers=100,
+        requests=200,
+        seconds=10,
+        flips=40,
+        quick=False,
+        batch_only=False,
+        api_first=False,
     )
     if sizes.quick:
         sizes.jobs, sizes.batch, sizes.gpus = min(sizes.jobs, 2_000), min(sizes.batch, 48), min(sizes.gpus, 16)
@@ -60,11 +72,12 @@ def main() -> None:
         )
     words = f"{sizes.batch} jobs of 1 GPU over {sizes.gpus}, {sizes.readers} readers"
     report = Report("jobs", {"jobs in the list": f"{sizes.jobs // 10} and {sizes.jobs}", "batch": words})
-    with guarded() as roster, durable_postgres(roster) as postgres, running_temporal() as temporal:
-        report.begin(PostgreSQL="18, fsync on", Temporal="development server, SQLite", Kubernetes="1.36.3, kwok nodes")
-        asyncio.run(_small_parts(report, roster, postgres, temporal.address, sizes))
+    report.begin(PostgreSQL="18, fsync on", Temporal="development server, SQLite", Kubernetes="1.36.3, kwok nodes")
+    if not sizes.batch_only:
+        with guarded() as roster, durable_postgres(roster) as postgres, running_temporal() as temporal:
+            asyncio.run(_small_parts(report, roster, postgres, temporal.address, sizes))
     with guarded() as roster, running_installation() as installation:
-        asyncio.run(play(report, installation, start_echo(roster), sizes))
+        asyncio.run(play(report, installation, roster, sizes))
     report.end(sizes.json)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clusters.manifests import GPU_RESOURCE, MANAGED_BY
+from clusters.manifests import MANAGED_BY
 from domain.identifiers import JOB_LABEL, LABEL_DOMAIN, LEASE_LABEL, lease_token_key
 from domain.job import JobKind, JobSpec
+from domain.slices import GPU_RESOURCE
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from domain.identifiers import LABEL_DOMAIN, WORKSPACE_LABEL, access_anchor_name
-from domain.slices import GPU_RESOURCE as GPU_RESOURCE  # noqa: PLC0414 - the modules beside this one have it from here
+from domain.slices import GPU_RESOURCE
 from domain.workspace import Tenancy
 
 Json = dict[str, Any]

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from clusters.holders import asked_count, has_ended, quantity_count
-from clusters.manifests import GPU_RESOURCE, QUARANTINE_ANNOTATION, UNMANAGED_LABEL
+from clusters.manifests import QUARANTINE_ANNOTATION, UNMANAGED_LABEL
 from clusters.parts import contradiction, device_counts, is_cut, is_device, parts_of
 from domain.hardware import ObservedNode
 from domain.identifiers import MANAGED_TAINT, QUARANTINE_TAINT, is_token
+from domain.slices import GPU_RESOURCE
 
 Json = dict[str, Any]
 

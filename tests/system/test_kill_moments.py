@@ -8,18 +8,17 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from cli.client import NewGpr, NewPool, NewWorkspace
+from cli.client import NewGpr
 from domain.gpr import Phase
-from domain.workspace import WorkspacePhase
-from tests.system.freedom import left_in_ledger, left_on_nodes, until
+from tests.system.freedom import left_on_nodes, until
 from tests.system.history import EVENTS, double_grants
 from tests.system.kill_moments import Barrier, Unanswered, tear_down
+from tests.system.one_node import GPUS, STEP_SECONDS_MAX, pool_of_one_node, release_all
 from tests.system.steady_stream import BUSY_MAX
 
 if TYPE_CHECKING:
@@ -31,36 +30,23 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(600)
 
-CLUSTER, NODE, GPUS, POOL = "worker-1", "worker-1-a100-1", 4, "killed"
+POOL = "killed"
 SPACES = ("killed", "killed-beside", "killed-strong")
-STEP_SECONDS_MAX = 90.0
 REQUEST_SECONDS_MAX = 120.0
 
 
 @pytest.fixture(scope="module")
 def native(installation: Installation) -> Iterator[BerthClient]:
-    """A pool with one node of four GPUs, and workspaces that want it."""
-    native = installation.native
-    until(lambda: any(node.name == NODE for node in native.nodes()), "the node", STEP_SECONDS_MAX)
-    native.create_pool(NewPool(name=POOL, nodes=[NODE]))
-    for name in SPACES:
-        native.create_workspace(NewWorkspace(name=name, clusters=[CLUSTER], namespaces=[name]))
-        until(partial(_is_ready, native, name), name, STEP_SECONDS_MAX)
-    yield native
-    tear_down(installation, "lease", "gpr", "reservation")
-    for name in SPACES:
-        native.delete_workspace(name)
-    native.delete_pool(POOL)
+    with pool_of_one_node(installation, POOL, SPACES) as native:
+        yield native
+        tear_down(installation, "lease", "gpr", "reservation")
 
 
 @pytest.fixture(autouse=True)
 def at_rest(installation: Installation, native: BerthClient) -> Iterator[None]:
     """Afterwards everything is free again, and the books are right."""
     yield
-    for name in SPACES:
-        for gpr in native.gprs(workspace=name, phases=[Phase.QUEUED, Phase.PROVISIONING, Phase.ACTIVE]):
-            native.release(gpr.id)
-    until(lambda: not left_in_ledger(installation), "an empty ledger", STEP_SECONDS_MAX)
+    release_all(installation, SPACES)
     assert left_on_nodes(installation) == []
     assert double_grants(installation.tables.rows(EVENTS)) == []
 
@@ -83,10 +69,6 @@ class Request(threading.Thread):
             )
         except httpx.TransportError:
             return
-
-
-def _is_ready(native: BerthClient, workspace: str) -> bool:
-    return native.workspace(workspace).phase is WorkspacePhase.READY
 
 
 def _submit(native: BerthClient, workspace: str, duration: str, **wish: Any) -> Gpr:

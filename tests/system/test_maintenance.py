@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.client import NewGpr, NewMaintenance, NewPool, NewWorkspace, Refused
+from cli.client import NewGpr, NewMaintenance, Refused
 from cli.client.foresight import ExtensionWish
 from domain.gpr import Phase
-from domain.workspace import WorkspacePhase
-from tests.system.freedom import left_in_ledger, until
+from tests.system.freedom import until
+from tests.system.one_node import CLUSTER, GPUS, NODE, STEP_SECONDS_MAX, pool_of_one_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,31 +21,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(400)
 
-CLUSTER, NODE, GPUS, POOL = "worker-1", "worker-1-a100-1", 4, "upgraded"
+POOL = "upgraded"
 SPACES = ("maintained", "maintained-long", "maintained-short")
 AHEAD, LENGTH = timedelta(seconds=25), timedelta(seconds=30)
-STEP_SECONDS_MAX = 90.0
 LATE_MAX = timedelta(seconds=15)
 """From its end to the next grant: one look of the arbiter without a kick would take up to twenty."""
 
 
 @pytest.fixture(scope="module")
 def native(installation: Installation) -> Iterator[BerthClient]:
-    """A pool with one node, and workspaces that want it."""
-    native = installation.native
-    until(lambda: any(node.name == NODE for node in native.nodes()), "the node", STEP_SECONDS_MAX)
-    native.create_pool(NewPool(name=POOL, nodes=[NODE]))
-    for name in SPACES:
-        native.create_workspace(NewWorkspace(name=name, clusters=[CLUSTER], namespaces=[name]))
-        until(partial(_is_ready, native, name), name, STEP_SECONDS_MAX)
-    yield native
-    for name in SPACES:
-        for gpr in native.gprs(workspace=name, phases=[Phase.QUEUED, Phase.PROVISIONING, Phase.ACTIVE]):
-            native.release(gpr.id)
-    until(lambda: not left_in_ledger(installation), "an empty ledger", STEP_SECONDS_MAX)
-    for name in SPACES:
-        native.delete_workspace(name)
-    native.delete_pool(POOL)
+    with pool_of_one_node(installation, POOL, SPACES) as native:
+        yield native
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +54,6 @@ def announced(native: BerthClient, stays: Gpr) -> Maintenance:
 def waits(native: BerthClient, announced: Maintenance) -> Gpr:
     """Asked for when all is announced: there is no room for it before."""
     return native.submit(_wish(SPACES[1], "waits", "5s"))
-
-
-def _is_ready(native: BerthClient, workspace: str) -> bool:
-    return native.workspace(workspace).phase is WorkspacePhase.READY
 
 
 def _wish(workspace: str, name: str, duration: str) -> NewGpr:
