@@ -20,7 +20,7 @@ from workflows.signatures.workspaces import WorkspaceAt, WorkspaceEnd, Workspace
 
 QUEUED = Gauge("berth_queue_length", "Gprs that the last pass of the arbiter found in the queue.")
 GRANTED = Counter("berth_grants_total", "Leases that the arbiter granted.")
-PREEMPTED = Counter("berth_preemptions_total", "Leases that the arbiter let end early, for a stronger request.")
+PREEMPTED = Counter("berth_preemptions_total", "Leases that the arbiter let end early, for another request.")
 MOVED = Counter("berth_estimates_changed_total", "Start estimates that the arbiter changed.")
 PROMISES_MOVED = Counter("berth_promises_moved_total", "Promised starts that were moved because hardware was lost.")
 ERROR_SECONDS = Histogram(

@@ -58,13 +58,12 @@ async def grant(ledger: Ledger, now: datetime) -> Granted:
     """Grant all that can start now, and end what makes room for stronger ones."""
     async with ledger.transaction() as connection:
         await arbitration.lock(connection, SCHEDULING_DOMAIN)
-        settled = await preempting.settle(connection, now)
-        queue = await arbitration.queue(connection, now)
-        decided = await asyncio.to_thread(decide, await read_snapshot(connection, queue, now))
+        snapshot, settled = await preempting.settle(connection, now)
+        decided = await asyncio.to_thread(decide, snapshot)
         granted = [message for one in decided.grants for message in await _write_grant(connection, one, now)]
         ended = [message for one in decided.preemptions for message in await preempting.preempt(connection, one, now)]
         again = [] if decided.is_whole or not ended else [await outbox.put(connection, kick_arbiter())]
-    return Granted(len(queue), len(decided.grants), (*settled, *granted, *ended, *again), len(ended))
+    return Granted(len(snapshot.queue), len(decided.grants), (*settled, *granted, *ended, *again), len(ended))
 
 
 async def estimate(ledger: Ledger, now: datetime) -> Estimated:

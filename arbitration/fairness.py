@@ -22,10 +22,15 @@ TOLD_APART_SECONDS: Final = 3600
 async def standings(
     connection: Connection, queue: Iterable[QueuedGpr], policy: SchedulingPolicy, now: datetime
 ) -> tuple[Standing, ...]:
-    """One for each workspace in the queue; none at all where age alone decides among equals."""
+    """Of each workspace in the queue: in general, and in each pool apart that it has or wants anything in.
+
+    None at all where age alone decides among equals.
+    """
     if not policy.fair_share:
         return ()
-    shares = await scheduling.shares(connection, {gpr.workspace for gpr in queue}, now)
+    asked = {(gpr.workspace, gpr.pool) for gpr in queue}
+    shares = await scheduling.shares(connection, {workspace for workspace, _ in asked}, now, asked)
     return tuple(
-        Standing(one.workspace, one.weight, one.used // TOLD_APART_SECONDS * TOLD_APART_SECONDS) for one in shares
+        Standing(one.workspace, one.weight, one.used // TOLD_APART_SECONDS * TOLD_APART_SECONDS, one.pool)
+        for one in shares
     )

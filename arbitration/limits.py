@@ -63,6 +63,9 @@ class Limits:
         self._limits: dict[str, Limit] = {}
         self._namespaces: defaultdict[str, list[str]] = defaultdict(list)
         self._departments = {share.workspace: share.department for share in found.shares}
+        self._known_keys: dict[tuple[str, str, str, bool], list[tuple[str, str]]] = {}
+        """Found once for all requests that are alike: a queue is long, and most of it is."""
+        self._known_guarantees: dict[str, tuple[str, ...]] = {}
         self._limit_namespaces(found.namespaces)
         for share in found.shares:
             self._limit_share(Scope.WORKSPACE, share.workspace, share.name, share.allowance)
@@ -81,13 +84,31 @@ class Limits:
 
         What can be preempted counts against no guarantee: it borrows.
         """
+        user = (workspace, namespace, submitter, preemptible)
+        keys = self._known_keys.get(user)
+        if keys is None:
+            keys = self._known_keys[user] = self._keys(workspace, namespace, submitter, preemptible=preemptible)
+        used = [(key, getattr(amounts, what)) for key, what in keys]
+        return tuple((key, amount) for key, amount in used if amount)
+
+    def guarantees(self, workspace: str) -> tuple[str, ...]:
+        """Keys of what is guaranteed to a workspace, and to its department, whether or not anything is."""
+        keys = self._known_guarantees.get(workspace)
+        if keys is None:
+            owners = {Scope.WORKSPACE: workspace, Scope.DEPARTMENT: self._departments.get(workspace)}
+            keys = tuple(f"{scope}/{owner}/{_GUARANTEED}" for scope, owner in owners.items() if owner)
+            self._known_guarantees[workspace] = keys
+        return keys
+
+    def _keys(self, workspace: str, namespace: str, submitter: str, *, preemptible: bool) -> list[tuple[str, str]]:
+        """Of the limits in force that such a request counts against, each with what is counted."""
         counted = [namespace] if namespace else self._namespaces[workspace]
-        keys = [(_key(workspace, one, what), getattr(amounts, what)) for one in counted for what in _COUNTED]
+        keys = [(_key(workspace, one, what), what) for one in counted for what in _COUNTED]
         holders = [f"workspace/{workspace}", f"department/{self._departments.get(workspace, '')}"]
-        keys += [(f"{holder}/{_CEILING}", amounts.gpus) for holder in holders]
-        keys += [(f"{holder}/{_GUARANTEED}", amounts.gpus) for holder in holders if not preemptible]
-        keys.append((f"user/{submitter}", amounts.gpus))
-        return tuple((key, amount) for key, amount in keys if amount and key in self._limits)
+        keys += [(f"{holder}/{_CEILING}", "gpus") for holder in holders]
+        keys += [(f"{holder}/{_GUARANTEED}", "gpus") for holder in holders if not preemptible]
+        keys.append((f"user/{submitter}", "gpus"))
+        return [(key, what) for key, what in keys if key in self._limits]
 
     def _limit_namespaces(self, known: Mapping[str, Mapping[str, Amounts]]) -> None:
         usual = {(workspace, one): amounts for workspace, each in known.items() for one, amounts in each.items()}

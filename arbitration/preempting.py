@@ -36,41 +36,42 @@ async def preempt(connection: Connection, planned: Preemption, now: datetime) ->
 
     None where the claimant waits no more, or none of the leases is there any more. The arbiter's lock is held.
     """
-    claimant_id = UUID(planned.gpr_id)
-    name = await preemption.claimant(connection, claimant_id)
-    if name is None:
+    claimant = await preemption.claimant(connection, UUID(planned.gpr_id))
+    if claimant is None:
         return []
+    taken_back, ends_at = planned.taken_back, planned.ends_at
     begun = [
-        await preemption.begin(connection, fence, claimant_id, name, planned.ends_at, now) for fence in planned.fences
+        await preemption.begin(connection, fence, claimant, ends_at, now, taken_back=fence in taken_back)
+        for fence in planned.fences
     ]
     ended = [fence for fence, messages in zip(planned.fences, begun, strict=True) if messages is not None]
     if ended:
-        detail = {"leases": ended, "end_at": planned.ends_at.isoformat()}
-        await events.record(connection, now, "preempts", gpr_id=claimant_id, detail=detail)
+        detail = {"leases": ended, "end_at": ends_at.isoformat()}
+        await events.record(connection, now, "preempts", gpr_id=claimant.id, detail=detail)
         promise = Promise(now, planned.starts_at + MARGIN, planned.cluster, planned.nodes)
-        await promises.make(connection, claimant_id, promise, now, ACTOR)
+        await promises.make(connection, claimant.id, promise, now, ACTOR)
     return [message for messages in begun for message in messages or ()]
 
 
-async def settle(connection: Connection, now: datetime) -> list[int]:
+async def settle(connection: Connection, now: datetime) -> tuple[Snapshot, list[int]]:
     """Look at what was preempted; a lease that nobody waits for any more has its old end again, if nothing was promised since.
 
-    The ids of the messages to deliver. The arbiter's lock is held.
+    The world as it is then, and the ids of the messages to deliver. The arbiter's lock is held.
     """
     found = await preemption.open_ones(connection)
     await preemption.settle(connection, [one for one in found if one.is_over], now)
+    snapshot = await _read(connection, now)
     messages: list[int] = []
     for one in found:
-        if one.works and not one.is_wanted and await _may_stay(connection, one, now):
+        may_stay = one.works and not one.is_wanted and one.ends_at > now
+        if may_stay and await asyncio.to_thread(_is_free_until_its_end, snapshot, one):
             messages += await preemption.restore(connection, one, now)
-    return messages
+            snapshot = await _read(connection, now)
+    return snapshot, messages
 
 
-async def _may_stay(connection: Connection, one: OpenPreemption, now: datetime) -> bool:
-    if one.ends_at <= now:
-        return False
-    snapshot = await read_snapshot(connection, await arbitration.queue(connection, now), now)
-    return await asyncio.to_thread(_is_free_until_its_end, snapshot, one)
+async def _read(connection: Connection, now: datetime) -> Snapshot:
+    return await read_snapshot(connection, await arbitration.queue(connection, now), now)
 
 
 def _is_free_until_its_end(snapshot: Snapshot, one: OpenPreemption) -> bool:

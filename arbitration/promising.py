@@ -99,13 +99,13 @@ def _promised(snapshot: Snapshot, gpr: QueuedGpr, now: datetime) -> Promise:
 def _renewed(snapshot: Snapshot, gpr: QueuedGpr, now: datetime) -> Promise:
     """Behind what else is promised, and before all that is not, as the plan has it meanwhile."""
     assert gpr.promise
-    queue = tuple(_without_place(claim, now) if claim.gpr_id == gpr.gpr_id else claim for claim in snapshot.queue)
+    queue = tuple(_without_place(claim) if claim.gpr_id == gpr.gpr_id else claim for claim in snapshot.queue)
     found = _kept(replace(snapshot, queue=queue), gpr.gpr_id, now + MARGIN, is_promised=True)
     return replace(gpr.promise, starts_at=found.starts_at, cluster=found.cluster or "", nodes=found.nodes)
 
 
-def _without_place(claim: Claim, now: datetime) -> Claim:
-    return replace(claim, pinned_start=now, planned_cluster="", planned_nodes=())
+def _without_place(claim: Claim) -> Claim:
+    return replace(claim, planned_cluster="", planned_nodes=())
 
 
 def _kept(snapshot: Snapshot, gpr_id: str, not_before: datetime, *, is_promised: bool = False) -> Forecast:

@@ -74,7 +74,7 @@ async def look(
     queue = await arbitration.queue(connection, now)
     behind_all = max((gpr.sequence for gpr in queue), default=0) + 1
     plain = as_queued(_WISH, workspace, wish.request, behind_all, str(created_by))
-    wanted = replace(plain, duration_seconds=wish.lease_seconds, fixed_start=starts[0])
+    wanted = plain._replace(duration_seconds=wish.lease_seconds, fixed_start=starts[0])
     snapshot = await read_snapshot(connection, [*queue, wanted], now)
     template = next(claim for claim in snapshot.queue if claim.gpr_id == _WISH)
     others = tuple(claim for claim in snapshot.queue if claim is not template)

@@ -148,6 +148,9 @@ def _lease(lease: OpenLease, limits: Limits, policy: SchedulingPolicy, now: date
         begun_at=lease.active_at,
         guaranteed_until=lease.active_at + policy.guaranteed if lease.active_at else None,
         preempted=lease.preempted,
+        taken_back=lease.taken_back,
+        guarantees=limits.guarantees(lease.workspace),
+        pool=lease.pool,
     )
 
 
@@ -191,6 +194,8 @@ def _claim(gpr: QueuedGpr, limits: Limits, now: datetime) -> Claim:
         uses=_uses(limits, gpr, gpr.nodes * gpr.gpus_per_node) + disk_use(gpr.disk.id if gpr.disk else None),
         preemptible=gpr.preemptible,
         was_preempted=gpr.was_preempted,
+        was_taken_back=gpr.was_taken_back,
+        guarantees=limits.guarantees(gpr.workspace),
         has_preempted=gpr.has_preempted,
     )
 
@@ -211,7 +216,9 @@ def _duration_seconds(gpr: QueuedGpr, now: datetime) -> int | None:
 
 
 def _not_before(gpr: QueuedGpr) -> datetime | None:
-    return max((one for one in (gpr.not_before, gpr.fixed_start) if one is not None), default=None)
+    if gpr.not_before is None or gpr.fixed_start is None:
+        return gpr.not_before or gpr.fixed_start
+    return max(gpr.not_before, gpr.fixed_start)
 
 
 def _pinned_start(gpr: QueuedGpr, now: datetime) -> datetime | None:

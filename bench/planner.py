@@ -21,8 +21,9 @@ from pathlib import Path
 from random import Random
 
 from bench._plot import Series, log_log
-from planner.plan import plan, plan_grants
+from planner.plan import decide, plan
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
+from worker.garbage import look_seldom
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = 3600
@@ -38,6 +39,7 @@ DURATIONS = (HOUR // 2, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 12 * HOUR, 24 * HOUR
 def main() -> None:
     """Prints one line for each measurement."""
     asked = _arguments()
+    look_seldom()  # as the worker that plans
     if asked.instructions:
         for queue, nodes in SIZES:
             _print_instructions(queue, nodes)
@@ -68,15 +70,15 @@ def _print_sizes(unit: float) -> None:
         event = replace(crowded, leases=crowded.leases[1:])
         label = f"{queue:>6} queued, {nodes:>5} nodes"
         _print(f"{label}: whole plan", _best_of(3, partial(plan, crowded)), unit)
-        _print(f"{label}: grants after one lease ended", _best_of(3, partial(plan_grants, event)), unit)
+        _print(f"{label}: grants after one lease ended", _best_of(3, partial(decide, event)), unit)
         print(f"{label}: peak memory of a plan {_peak_mib(crowded):.0f} MiB")
 
 
 def _print_instructions(queue: int, nodes: int) -> None:
-    world = f"from bench.planner import *; world = a_world({queue}, {nodes})"
+    world = f"from bench.planner import *; look_seldom(); world = a_world({queue}, {nodes})"
     event = f"{world}; world = replace(world, leases=world.leases[1:])"
     base, whole, grants, loop = (
-        _instructions(code) for code in (world, f"{world}; plan(world)", f"{event}; plan_grants(world)", _LOOP)
+        _instructions(code) for code in (world, f"{world}; plan(world)", f"{event}; decide(world)", _LOOP)
     )
     unit = loop - _instructions("from bench import planner")
     for label, count in (("whole plan", whole - base), ("grants after one lease ended", grants - base)):
@@ -114,7 +116,7 @@ def _growing(queue: int, nodes: int, unit: float) -> float:
     label = f"{queue:>6} queued, {nodes:>5} nodes"
     whole = _best_of(1, partial(plan, crowded))
     _print(f"{label}: whole plan", whole, unit)
-    _print(f"{label}: grants after one lease ended", _best_of(1, partial(plan_grants, event)), unit)
+    _print(f"{label}: grants after one lease ended", _best_of(1, partial(decide, event)), unit)
     return whole / unit
 
 

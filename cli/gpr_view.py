@@ -132,7 +132,7 @@ def _facts(gpr: Gpr, now: datetime) -> Iterable[tuple[str, str]]:
     yield "priority", f"{gpr.priority} ({gpr.band})"
     if gpr.preemptible:
         often = f"; it was {counted(gpr.preemptions, 'time')}" if gpr.preemptions else ""
-        yield "preemptible", f"for requests of a stronger band{often}"
+        yield "preemptible", f"for stronger requests, and those to which is guaranteed what it borrows{often}"
     yield "submitted", f"{moment(gpr.submitted_at, now)} by {gpr.submitted_by}"
     yield "outlook", outlook(gpr, now)
     if gpr.promise and gpr.promise.starts_at and gpr.phase is Phase.QUEUED:

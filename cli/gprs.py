@@ -65,7 +65,7 @@ def create(  # noqa: PLR0913 - one argument for each option
     pool: Annotated[str, typer.Option(help="Only nodes of this pool; the workspace's by default.")] = "",
     requeue: Annotated[bool, typer.Option(help="Queue again when provisioning fails.")] = True,
     preemptible: Annotated[
-        bool, typer.Option("--preemptible", help="It may be ended early for a stronger request, and is queued again.")
+        bool, typer.Option("--preemptible", help="It may be ended early for another request, and is queued again.")
     ] = False,
     idle_timeout: Annotated[str, typer.Option(help="Tell me when its GPUs were idle for so long, as in 30m.")] = "",
     release_when_idle: Annotated[bool, typer.Option("--release-when-idle", help="And then release it.")] = False,

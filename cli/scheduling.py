@@ -61,8 +61,11 @@ def weight(
     """What a workspace weighs beside others, and what it had lately."""
     client = terminal.client
     share = client.weight(workspace) if set_ is None else client.set_weight(workspace, Weight(weight=set_))
-    text = f"{share.workspace} weighs {share.weight} and had {share.gpu_hours_used:g} GPU-hours lately"
-    terminal.screen.show(share, text)
+    lines = [f"{share.workspace} weighs {share.weight} and had {share.gpu_hours_used:g} GPU-hours lately"]
+    lines += [
+        f"in the pool {one.pool} it weighs {one.weight} and had {one.gpu_hours_used:g} GPU-hours" for one in share.pools
+    ]
+    terminal.screen.show(share, "\n".join(lines))
 
 
 def _seconds(words: str) -> int | None:

@@ -183,4 +183,4 @@ def limit(now: int | None, usual: int | None) -> str:
 
 def held(amount: Held) -> str:
     """GPUs that are held, and how many of them can be preempted."""
-    return f"{amount.gpus} ({amount.preemptible} borrowed)" if amount.preemptible else str(amount.gpus)
+    return f"{amount.gpus} ({amount.preemptible} preemptible)" if amount.preemptible else str(amount.gpus)

@@ -71,7 +71,7 @@ class EndCause(StrEnum):
     MISSED = "missed"
     """It was reserved, and could not start while its time lasted."""
     PREEMPTED = "preempted"
-    """It made room for a stronger request, and is queued again."""
+    """It made room for another request, and is queued again."""
 
 
 SUSPENDED: Final = "suspended"
@@ -134,7 +134,7 @@ class GprRequest:
     ends_when_idle: bool = False
     """And then it is to end."""
     preemptible: bool = False
-    """Its lease may be ended early, to make room for a request of a stronger band; then it is queued again."""
+    """Its lease may be ended early, for a stronger band or whoever is guaranteed what it borrows; then it is queued again."""
 
     @property
     def gpus(self) -> int:
@@ -197,6 +197,6 @@ class Gpr:
     promise: Promise | None = None
     """Stays as a record once it has started."""
     preemptions: int = 0
-    """How often its lease made room for a stronger request."""
+    """How often its lease made room for another request."""
     cost: Decimal | None = None
     """Until now, or in all; None where there is no price or it has not run. Only readers that look it up set it."""

@@ -16,6 +16,19 @@ class PoolNode:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolWeight:
+    """What a workspace weighs among those who ask for a pool, and what it had there lately: GPU-seconds, the older the less."""
+
+    pool: str
+    workspace: str
+    """Its name."""
+    weight: int
+    used: int
+    set_by: str
+    set_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Nodes that serve only requests that name the pool. A node may be in several."""
 
@@ -24,6 +37,8 @@ class Pool:
     nodes: tuple[PoolNode, ...]
     created_by: str
     created_at: datetime
+    weights: tuple[PoolWeight, ...] = ()
+    """As far as who asks may see the workspaces."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class SchedulingPolicy:
     grace_seconds: int = 900
     """For so long nobody need use what was reserved; then it is given back. 0: for as long as it lasts."""
     guaranteed_seconds: int = 30 * 60
-    """For so long after it became active no lease is ended early for a stronger request; 0: it may be at once."""
+    """For so long after it became active no lease is ended early for another request; 0: it may be at once."""
     notice_seconds: int = 60
     """So long before such an end its people are told; 0: they are not told before."""
     set_by: str = ""
@@ -54,3 +54,10 @@ class WorkspaceShare:
     workspace: str
     weight: int
     used: int
+    pool: str = ""
+    """Both in this pool, which is reckoned apart; empty: everywhere else."""
+
+
+def gpu_hours(used: int) -> float:
+    """Of GPU-seconds, for people."""
+    return round(used / 3600, 2)

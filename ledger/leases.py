@@ -54,11 +54,15 @@ class OpenLease:
     """Id of who asked for it."""
     priority: int = PRIORITY_MAX
     preemptible: bool = False
-    """It may be ended early for a stronger request."""
+    """It may be ended early for another request."""
     preempted: bool = False
     """It is being ended early."""
+    taken_back: bool = False
+    """Likewise, since it borrows what is guaranteed to others."""
     resource: str = GPU_RESOURCE
     """What Kubernetes counts its GPUs by."""
+    pool: str = ""
+    """That was asked for."""
 
     @property
     def token(self) -> str:
@@ -144,7 +148,9 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             priority=row["priority"],
             preemptible=row["preemptible"],
             preempted=row["preempted"],
+            taken_back=row["taken_back"],
             resource=row["resource"],
+            pool=row["pool"],
         )
         for row in await connection.fetch(_SQL["open"], cluster)
     ]

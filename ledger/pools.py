@@ -63,12 +63,16 @@ async def change_nodes(
 
 
 async def delete(connection: Connection, name: str, actor: str, now: datetime) -> list[int]:
-    """Forget it: its nodes serve those who name no pool. InUse while a Gpr waits for it or holds its nodes."""
+    """Forget it, with its weights: its nodes serve those who name no pool, and what was had there counts as had there.
+
+    InUse while a Gpr waits for it or holds its nodes.
+    """
     users = await connection.fetchval(_SQL["users"], name)
     if users:
         raise InUse(f"the pool {name!r} is used by {users} request(s); let them end first", active=users)
     if await connection.fetchval(_SQL["delete"], name) is None:
         raise NotFound(f"there is no pool {name!r}", pool=name)
+    await connection.execute(_SQL["give_use_back"], name)
     await events.record(connection, now, "pool_deleted", actor=actor, detail={"pool": name})
     return [await outbox.put(connection, kick_arbiter())]
 

@@ -1,4 +1,4 @@
-"""Leases that end early, to make room for a stronger request: one row each, from the decision until the lease is over.
+"""Leases that end early, to make room for another request: one row each, from the decision until the lease is over.
 
 Who must make room is decided before, under the arbiter's lock (`arbitration/preempting.py`). The lifecycle hears of its new
 end by the signal that an extension uses; at that end `ledger/lifecycle.py` looks here for why it ends.
@@ -30,6 +30,14 @@ STAYS: Final = "not_preempted"
 
 
 @dataclass(frozen=True, slots=True)
+class Claimant:
+    """Whom leases make room for."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPreemption:
     """A lease that is to end early, and is not over yet."""
 
@@ -50,28 +58,29 @@ class OpenPreemption:
     """Its claimant still waits."""
 
 
-async def claimant(connection: Connection, gpr_id: UUID) -> str | None:
-    """The name of a request that waits, and waits on until the transaction ends; None: it does not wait."""
+async def claimant(connection: Connection, gpr_id: UUID) -> Claimant | None:
+    """A request that waits, and waits on until the transaction ends; None: it does not wait."""
     row = await connection.fetchrow(_SQL["hold_claimant"], gpr_id)
-    return None if row is None else row["name"]
+    return None if row is None else Claimant(gpr_id, row["name"])
 
 
 async def begin(
-    connection: Connection, fence: int, claimant_id: UUID, name: str, ends_at: datetime, now: datetime
+    connection: Connection, fence: int, claimant: Claimant, ends_at: datetime, now: datetime, *, taken_back: bool
 ) -> list[int] | None:
-    """Let a lease end at that instant; the ids of the messages to deliver after the commit. None: it ends by then anyway."""
+    """Let a lease end at that instant; the ids of the messages to deliver after the commit. None: it ends by then anyway.
+
+    `taken_back`: the claimant is of no stronger band, but what the lease borrows is guaranteed to it.
+    """
     row = await connection.fetchrow(_SQL["hold_lease"], fence, ends_at)
     if row is None:
         return None
     gpr_id: UUID = row["id"]
-    await connection.execute(_SQL["begin"], fence, gpr_id, claimant_id, now, ends_at, row["end_at"])
-    text = (
-        f"its GPUs are needed for {name}, which is of a stronger band: it ends at {spoken(ends_at)} and is queued again, "
-        f"first in its band, for its whole duration"
-    )
+    await connection.execute(_SQL["begin"], fence, gpr_id, claimant.id, now, ends_at, row["end_at"], taken_back)
+    text = _told(claimant, ends_at, taken_back=taken_back)
     after = await lifecycle.end_sooner(connection, gpr_id, ends_at, PREEMPTED, text, now)
     was = row["end_at"].isoformat() if row["end_at"] else None
-    detail = {"for": str(claimant_id), "for_name": name, "end_at": ends_at.isoformat(), "was": was}
+    whom = {"for": str(claimant.id), "for_name": claimant.name, "taken_back": taken_back}
+    detail = {**whom, "end_at": ends_at.isoformat(), "was": was}
     await events.record(connection, now, PREEMPTED, gpr_id=gpr_id, fence=fence, detail=detail)
     return [await outbox.put(connection, tell_gpr(EXTENDED_SIGNAL, after))]
 
@@ -107,6 +116,16 @@ async def restore(connection: Connection, one: OpenPreemption, now: datetime) ->
     detail = {"end_at": one.was_end_at.isoformat() if one.was_end_at else None}
     await events.record(connection, now, STAYS, gpr_id=one.gpr_id, fence=one.fence, detail=detail)
     return [await outbox.put(connection, tell_gpr(EXTENDED_SIGNAL, await lifecycle.standing(connection, one.gpr_id)))]
+
+
+def _told(claimant: Claimant, ends_at: datetime, *, taken_back: bool) -> str:
+    why, where = "which is of a stronger band", "first in its band"
+    if taken_back:
+        why, where = "to which what it borrows is guaranteed", "at its old place"
+    return (
+        f"its GPUs are needed for {claimant.name}, {why}: it ends at {spoken(ends_at)} and is queued again, "
+        f"{where}, for its whole duration"
+    )
 
 
 def _open(row: Row) -> OpenPreemption:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -68,8 +69,27 @@ async def set_weight(connection: Connection, workspace_id: UUID, weight: int, ac
     return [await outbox.put(connection, kick_arbiter())]
 
 
-async def shares(connection: Connection, workspaces: Iterable[str], now: datetime) -> list[WorkspaceShare]:
-    """Of these workspaces, by id."""
+async def pools_apart(connection: Connection) -> frozenset[str]:
+    """Pools that have weights: what is had there counts there alone."""
+    return frozenset(row["name"] for row in await connection.fetch(_SQL["pools_apart"]))
+
+
+async def shares(
+    connection: Connection, workspaces: Iterable[str], now: datetime, asked: Iterable[tuple[str, str]] = ()
+) -> list[WorkspaceShare]:
+    """Of these workspaces, by id, then by pool: in general first, then in each pool apart where they weigh or had anything.
+
+    Also in those that they ask for, given as (id, pool): there too they weigh something, what they weigh in general.
+    """
     ids = sorted({UUID(one) for one in workspaces})
-    rows = await connection.fetch(_SQL["standings"], ids, now)
-    return [WorkspaceShare(row["workspace"], row["weight"], row["used"]) for row in rows]
+    apart = await pools_apart(connection)
+    rows = [row for row in await connection.fetch(_SQL["weights"], ids) if row["pool"] in {"", *apart}]
+    weights = {(row["workspace"], row["pool"]): row["weight"] for row in rows}
+    used = Counter[tuple[str, str]]()
+    for row in await connection.fetch(_SQL["had"], ids, now):
+        used[row["workspace"], row["pool"] if row["pool"] in apart else ""] += row["used"]
+    accounts = {*weights, *used, *(one for one in asked if one[1] in apart)}
+    return [
+        WorkspaceShare(workspace, weights.get((workspace, pool), weights[workspace, ""]), used[workspace, pool], pool)
+        for workspace, pool in sorted(accounts)
+    ]

@@ -13,7 +13,7 @@ from domain.identifiers import tenant_label
 from domain.identity import Role
 from domain.messages import delete_workspace, kick_arbiter, start_workspace
 from domain.workspace import Tenancy, Workspace, WorkspacePhase, WorkspaceRequest
-from ledger import disks, events, gprs, lifecycle, outbox
+from ledger import disks, events, gprs, lifecycle, outbox, pool_weights
 from ledger.statements import load
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ async def to_end(connection: Connection, workspace_id: UUID, phase: WorkspacePha
         phase = WorkspacePhase.DELETED
     await connection.execute(_SQL["set_phase"], workspace_id, phase, why, now)
     await connection.execute(_SQL["release_namespaces"], workspace_id, now)
+    await pool_weights.forget_workspace(connection, workspace_id)
     await events.record(connection, now, f"workspace_{phase}", workspace_id=workspace_id, detail={"why": why})
 
 

@@ -25,12 +25,14 @@ class Axis:
     turnaround: int
     last: int
     """The calendar does not reach further."""
+    wall: datetime
+    """`now` without its zone: what has none is written out in half the time."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Axis:
         """The axis of a snapshot."""
         last = (datetime.max.replace(tzinfo=snapshot.now.tzinfo) - snapshot.now) // _MICROSECOND
-        return cls(snapshot.now, snapshot.turnaround_seconds * SECOND, last)
+        return cls(snapshot.now, snapshot.turnaround_seconds * SECOND, last, snapshot.now.replace(tzinfo=None))
 
     def offset(self, instant: datetime) -> int:
         """Exact; negative before now."""
@@ -42,11 +44,11 @@ class Axis:
 
     def spoken(self, offset: int) -> str:
         """For sentences: `14:20 UTC`, with the date unless it is today."""
-        instant = self.instant(offset)
-        if instant is None:
+        if offset > self.last:
             return "a time past the calendar's end"
-        day_and_time = instant.isoformat(" ", "minutes").removesuffix("+00:00")
-        return f"{day_and_time[-5:] if instant.date() == self.now.date() else day_and_time} UTC"
+        instant = self.wall + offset * _MICROSECOND
+        day_and_time = instant.isoformat(" ", "minutes")
+        return f"{day_and_time[-5:] if instant.date() == self.wall.date() else day_and_time} UTC"
 
     def freed_at(self, lease: LeaseView) -> int:
         """When its GPUs can be used again: never now, since now it still holds them."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
+from planner.axis import FOREVER
+from planner.steps import ENDLESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -18,6 +21,9 @@ Hole = tuple[int, int, int]
 """(begin, end, rank of the node)."""
 Opening = tuple[int, int, "Node", int]
 """(first start, last start, node, size of the hole)."""
+
+_LAST: Hole = (ENDLESS, ENDLESS, 0)
+"""Behind all others, so that no walk runs past the end."""
 
 
 class Holes:
@@ -29,7 +35,7 @@ class Holes:
         self._size = size
         self._nodes = nodes
         spans = ((rank, span) for rank, node in enumerate(nodes) for span in node.steps.spans(size))
-        self._holes: list[Hole] = sorted((begin, end, rank) for rank, (begin, end) in spans)
+        self._holes: list[Hole] = [*sorted((begin, end, rank) for rank, (begin, end) in spans), _LAST]
         self._floors: dict[int, int] = {}
         """By stay: no hole that begins earlier is long enough for it. Holds while GPUs are only taken."""
 
@@ -37,19 +43,24 @@ class Holes:
         """Before this instant nothing fits for so long; 0: nobody knows."""
         return self._floors.get(stay, 0)
 
-    def openings(self, start: int, stay: int) -> Iterator[Opening]:
-        """Where something fits that begins at `start` or later and stays so long, in order of its first start."""
+    def openings(self, start: int, stay: int, limit: int = FOREVER, *, soonest: bool = False) -> Iterator[Opening]:
+        """Where something fits that begins from `start` to `limit` and stays so long, in order of its first start.
+
+        `soonest`: no later than where the first one is.
+        """
         floor = self._floors.get(stay, 0)
         proves = start <= floor
-        holes, size = self._holes, self._size
+        holes, size, nodes = self._holes, self._size, self._nodes
         place = bisect_left(holes, (floor,))
-        while place < len(holes):
+        while True:
             begin, end, rank = holes[place]
-            place += 1
             first = begin if begin > start else start  # noqa: FURB136 - max() takes twice as long, and this is the hot loop
+            if first > limit:
+                break
+            place += 1
             if end - first < stay:
                 continue
-            node = self._nodes[rank]
+            node = nodes[rank]
             until = node.steps.enough_until(first, size)
             if until < end:
                 place -= self._divide(place - 1, until)
@@ -57,7 +68,11 @@ class Holes:
                 if proves:
                     self._floors[stay] = begin
                     proves = False
+                if soonest:
+                    limit = first
                 yield first, until - stay, node, size
+        if proves:
+            self._floors[stay] = max(floor, limit + 1)
 
     def widen(self, rank: int, start: int, end: int) -> None:
         """GPUs of a node were given back."""

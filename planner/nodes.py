@@ -32,6 +32,8 @@ class Holder(NamedTuple):
     """Nobody holds it: maintenance of that name is over then."""
     preempted: bool = False
     """It frees it before its time."""
+    taken_back: bool = False
+    """Likewise, since it borrows it."""
 
 
 class Closed(NamedTuple):
@@ -45,22 +47,29 @@ class Closed(NamedTuple):
 class Node:
     """One node, with what is free on it over time."""
 
-    __slots__ = ("_closures", "_free_now", "ends", "healthy_gpus", "informed", "kind", "rank", "steps", "view")
+    __slots__ = ("_closures", "_free_now", "ends", "healthy_gpus", "informed", "kind", "name", "rank", "steps", "view")
 
     def __init__(
         self, view: NodeView, held: Mapping[int, int], ends: dict[int, Holder], closures: Sequence[Closed] = ()
     ) -> None:
         """`held`: when each GPU that is held now is free again; `ends`: who frees some at which instant."""
         self.view = view
-        own = [ordinal for ordinal in range(view.gpus) if self.counts(ordinal)]
+        self.name = view.name
+        own = [ordinal for ordinal in range(min(view.gpus, NODE_GPUS_MAX)) if ordinal not in view.blocked_ordinals]
         self.kind = Kind.of(view)
         self.healthy_gpus = len(own)
         self.ends = ends
         self.informed: NodeSet | None = None
         self.rank = 0
-        self._free_now = [ordinal for ordinal in own if ordinal not in held]
-        freed = sorted(held[ordinal] for ordinal in own if ordinal in held)
-        self.steps = Steps(len(self._free_now), (instant for instant in freed if instant < FOREVER))
+        self._free_now: list[int] = []
+        freed: list[int] = []
+        for ordinal in own:
+            instant = held.get(ordinal)
+            if instant is None:
+                self._free_now.append(ordinal)
+            elif instant < FOREVER:
+                freed.append(instant)
+        self.steps = Steps(len(self._free_now), sorted(freed))
         self._closures = closures
         for closed in closures:
             self._close(closed)
@@ -69,11 +78,6 @@ class Node:
     def place(self) -> tuple[str, str]:
         """Cluster and name."""
         return (self.view.cluster, self.view.name)
-
-    @property
-    def name(self) -> str:
-        """Unique in its cluster."""
-        return self.view.name
 
     def counts(self, ordinal: int) -> bool:
         """It is one of the GPUs that are free or held here; false of those that are left alone."""
@@ -142,12 +146,13 @@ class Node:
 class NodeSet:
     """The usable nodes of one kind, in order of name."""
 
-    __slots__ = ("_holes", "_timeline", "gpus_max", "nodes")
+    __slots__ = ("_holes", "_timeline", "free_now", "gpus_max", "nodes")
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
         self.gpus_max = max(node.healthy_gpus for node in nodes)
-        self._timeline = Timeline([node.steps for node in nodes])
+        self.free_now = bytearray(node.steps.free[0] for node in nodes)
+        self._timeline: Timeline | None = None
         self._holes: dict[int, Holes] = {}
         for rank, node in enumerate(nodes):
             node.informed, node.rank = self, rank
@@ -160,15 +165,20 @@ class NodeSet:
 
     def free_at(self, instant: int) -> bytearray:
         """How many GPUs are free on each node."""
+        if self._timeline is None:
+            self._timeline = Timeline([node.steps for node in self.nodes])
         return self._timeline.free_at(instant)
 
     def taken(self, node: Node, start: int, end: int, count: int) -> None:
-        """GPUs of a member are free no more from `start` until `end`."""
-        self._timeline.take(node.rank, start, end, count)
+        """GPUs of a member are free no more from `start` until `end`; a negative count is given back."""
+        if start == 0:
+            self.free_now[node.rank] -= count
+        if self._timeline is not None:
+            self._timeline.take(node.rank, start, end, count)
 
     def given_back(self, node: Node, start: int, end: int, count: int) -> None:
         """They are free again."""
-        self._timeline.take(node.rank, start, end, -count)
+        self.taken(node, start, end, -count)
         for holes in self._holes.values():
             holes.widen(node.rank, start, end)
 
@@ -193,13 +203,15 @@ class Nodes:
         """Nodes with at least so many GPUs free at that instant: the fewest free first, then by name."""
         free = [(nodes.nodes, nodes.free_at(instant)) for nodes in self.sets]
         for level in range(gpus, self.gpus_max + 1):
-            found = [_with_exactly(level, nodes, counts) for nodes, counts in free if level in counts]
-            if found:
-                yield from found[0] if len(found) == 1 else merge(*found, key=lambda node: node.name)
+            if len(free) == 1:
+                yield from _with_exactly(level, *free[0])
+            else:
+                found = [_with_exactly(level, nodes, counts) for nodes, counts in free if level in counts]
+                yield from merge(*found, key=lambda node: node.name)
 
     def room_now(self, claim: Claim) -> int:
         """How many of the claim's nodes, or parts of one where they may share, have GPUs free now."""
-        return sum(self._room(nodes.free_at(0), claim) for nodes in self.sets)
+        return sum(self._room(nodes.free_now, claim) for nodes in self.sets)
 
     def room_ever(self, claim: Claim, excluded: Collection[str]) -> int:
         """The same at the instants when most are free, but for the excluded nodes."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from domain.priority import PRIORITY_MAX, band_of
 from planner.axis import SECOND, Axis
@@ -34,7 +34,7 @@ _NO_WISHES: Mapping[str, Claim] = MappingProxyType({})
 def in_order(snapshot: Snapshot, wishes: Mapping[str, Claim] = _NO_WISHES) -> list[Claim]:
     """Strongest first; equals by their workspaces' turns where standings are known, then by order of submission.
 
-    Who was preempted goes first in its band.
+    Turns are taken apart in each pool that has standings. Who was preempted goes first in its band.
     Wishes, by id, stand among the queue as if each came alone.
     """
     lifted = _lifts(snapshot)
@@ -67,19 +67,38 @@ def _turns(claims: Iterable[Claim], snapshot: Snapshot, wishes: Mapping[str, Cla
     """What each claim's workspace will have had before it, in proportion to its weight: the least goes first.
 
     What its leases will still take counts as had, so that a grant does not earn another turn; and what its own stronger
-    claims ask for, so that workspaces take turns within one plan.
+    claims ask for, so that workspaces take turns within one plan. Of all this only what is of the same account.
     """
-    known = {standing.workspace: standing for standing in snapshot.standings}
-    had = defaultdict[str, int](int, {standing.workspace: standing.used for standing in known.values()})
-    for lease in snapshot.leases:
-        had[lease.workspace] += _ahead(lease, snapshot.now)
+    accounts = _accounts(snapshot)
+    everywhere_else = accounts[""]
     turns: dict[str, int] = {}
     for claim in claims:
-        weight = known[claim.workspace].weight if claim.workspace in known else 1
-        turns[claim.gpr_id] = had[claim.workspace] * _DUE_STEPS // weight
+        account = accounts.get(claim.pool, everywhere_else)
+        had = account.had[claim.workspace]
+        turns[claim.gpr_id] = had * _DUE_STEPS // account.weights.get(claim.workspace, 1)
         if claim.gpr_id not in wishes:
-            had[claim.workspace] += _work(claim)
+            account.had[claim.workspace] = had + _work(claim)
     return turns
+
+
+class _Account(NamedTuple):
+    """What workspaces weigh and have had beside one another: in one pool, or everywhere else."""
+
+    weights: dict[str, int]
+    had: defaultdict[str, int]
+
+
+def _accounts(snapshot: Snapshot) -> dict[str, _Account]:
+    """By pool: of each that has standings, and of all else under no name."""
+    pools = {"", *(standing.pool for standing in snapshot.standings)}
+    accounts = {pool: _Account({}, defaultdict(int)) for pool in pools}
+    for standing in snapshot.standings:
+        account = accounts[standing.pool]
+        account.weights[standing.workspace] = standing.weight
+        account.had[standing.workspace] = standing.used
+    for lease in snapshot.leases:
+        accounts.get(lease.pool, accounts[""]).had[lease.workspace] += _ahead(lease, snapshot.now)
+    return accounts
 
 
 def _ahead(lease: LeaseView, now: datetime) -> int:

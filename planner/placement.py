@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from planner.world import Share, World
 
 
+Place = tuple[str, list["Node"]]
+"""A cluster, and a node for each of the claim's."""
+
+
 class Window(NamedTuple):
     """A start, and the nodes to start on."""
 
@@ -39,7 +43,7 @@ def earliest_window(world: World, claim: Claim) -> Window | None:
     while True:
         start = _earliest_of_shares(shares, start, stay)
         window = _earliest_on_nodes(world, claim, start) if claim.gpus_per_node else _without_gpus(world, claim, start)
-        if not window or window.start == start or all(share.fits(window.start, stay) for share in shares):
+        if not shares or not window or window.start == start or _leave_room(shares, window.start, stay):
             return window
         start = window.start
 
@@ -62,7 +66,7 @@ def window_as_planned(world: World, claim: Claim, start: int, latest: int) -> Wi
 
 def window_at(world: World, claim: Claim, start: int) -> Window | None:
     """The best window that begins at exactly that instant; None when it does not fit then."""
-    if not all(share.fits(start, world.stay(claim)) for share in world.shares(claim)):
+    if not _leave_room(world.shares(claim), start, world.stay(claim)):
         return None
     return _earliest_on_nodes(world, claim, start, start) if claim.gpus_per_node else _without_gpus(world, claim, start)
 
@@ -75,6 +79,10 @@ def _earliest_of_shares(shares: Sequence[Share], start: int, stay: int) -> int:
             start = share.first_fit(start, stay)
         if start == before or len(shares) == 1:
             return start
+
+
+def _leave_room(shares: Sequence[Share], start: int, stay: int) -> bool:
+    return all(share.fits(start, stay) for share in shares)
 
 
 def _without_gpus(world: World, claim: Claim, start: int) -> Window | None:
@@ -103,25 +111,21 @@ def _as_planned(world: World, claim: Claim, search: Search | None, start: int) -
 
 
 def _earliest_on_nodes(world: World, claim: Claim, start: int, limit: int = FOREVER - 1) -> Window | None:
-    best: Window | None = None
-    preferences: dict[str, int] = {}
+    best: Place | None = None
+    best_preference = 0
     for preference, search in world.searches(claim):
-        found = search.earliest(claim, start, limit)
-        if found:
-            limit, nodes = found
-            window = Window(limit, search.cluster, tuple(nodes), held_back=limit == start)
-            preferences[search.cluster] = preference
-            if (
-                best is None
-                or limit < best.start
-                or _merit(claim, window, preferences) < _merit(claim, best, preferences)
-            ):
-                best = window
-    return best
+        # a cluster that is less preferred has to be sooner
+        found = search.earliest(claim, start, limit - 1 if best and preference > best_preference else limit)
+        if not found:
+            continue
+        instant, nodes = found
+        place = (search.cluster, nodes)
+        if best is None or instant < limit or _merit(claim, place, instant) < _merit(claim, best, instant):
+            best, best_preference, limit = place, preference, instant
+    return Window(limit, best[0], tuple(best[1]), held_back=limit == start) if best else None
 
 
-def _merit(claim: Claim, window: Window, preferences: dict[str, int]) -> tuple[int, int, bool, int, str]:
-    """Smaller is better."""
-    free = sum(node.steps.at(window.start) for node in dict.fromkeys(window.nodes))
-    cluster = window.cluster
-    return (window.start, preferences[cluster], cluster != claim.planned_cluster, free, cluster)
+def _merit(claim: Claim, place: Place, instant: int) -> tuple[bool, int, str]:
+    """Smaller is better, among equally early ones in clusters that are equally preferred."""
+    cluster, nodes = place
+    return (cluster != claim.planned_cluster, sum(node.steps.at(instant) for node in dict.fromkeys(nodes)), cluster)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from planner import lending
 from planner.obstacles import Obstacles
@@ -35,8 +35,7 @@ class Grant:
     gpus: tuple[HeldGpu, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """When and where a claim starts if nothing changes, and why not now."""
 
     gpr_id: str
@@ -101,11 +100,6 @@ def decide(snapshot: Snapshot) -> Decisions:
     return Decisions(grants, tuple(preemptions), is_whole=not preemptions.is_exhausted)
 
 
-def plan_grants(snapshot: Snapshot) -> tuple[Grant, ...]:
-    """The grants of `decide`."""
-    return decide(snapshot).grants
-
-
 def outcome_of(snapshot: Snapshot, gpr_id: str) -> Grant | Forecast:
     """What `plan` says about one claim of the queue, sooner: weaker claims are not looked at."""
     world = World(snapshot)
@@ -159,7 +153,7 @@ def _settle(
             yield claim, promises.settle(claim)
             continue
         window = preemptions.window(claim, earliest_window(world, claim))
-        if window and not only_decisions:
+        if window and claim.uses and not only_decisions:
             window = lending.noted(world, claim, window)
         if window and claim.gpr_id not in wishes:
             world.reserve(claim, window)
@@ -172,10 +166,11 @@ def _up_to_the_last_hopeful(
     world: World, promises: Promises, preemptions: Preemptions, claims: Iterable[Claim]
 ) -> Iterator[Claim]:
     """Asks anew before each claim, since every grant leaves fewer that might start now."""
+    promised_now = promises.beginning_now()
     waiting_claims = deque(claims)
     while waiting_claims:
         last = waiting_claims[-1]
-        if promises.may_start_now(last) or world.might_start_now(last) or preemptions.may_help(last):
+        if last.gpr_id in promised_now or world.might_start_now(last) or preemptions.may_help(last):
             yield waiting_claims.popleft()
         else:
             waiting_claims.pop()
@@ -200,6 +195,6 @@ def _opening(world: World, claim: Claim, outcome: Window | Reason) -> Opening:
 def _forecast(world: World, claim: Claim, outcome: Window | Reason, position: int) -> Forecast:
     if isinstance(outcome, Reason):
         return Forecast(claim.gpr_id, None, position, outcome)
-    nodes = tuple(node.view.name for node in outcome.nodes)
+    nodes = tuple([node.view.name for node in outcome.nodes])
     starts_at, reason = world.axis.instant(outcome.start), waiting(world, claim, outcome)
     return Forecast(claim.gpr_id, starts_at, position, reason, outcome.cluster, nodes)

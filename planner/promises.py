@@ -46,9 +46,9 @@ class Promises:
         """Those whose turn has not come."""
         return iter(self._kept.values())
 
-    def may_start_now(self, claim: Claim) -> bool:
-        """What is kept for it begins now."""
-        return claim in self and self._kept[claim.gpr_id][1].start == 0
+    def beginning_now(self) -> set[str]:
+        """The ids of those whose turn has not come, and for whom what is kept begins now."""
+        return {gpr_id for gpr_id, (_, window) in self._kept.items() if window.start == 0}
 
     def settle(self, claim: Claim) -> Window:
         """The window of a claim whose turn has come: what is kept for it, unless it can start earlier; it holds it."""

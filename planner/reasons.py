@@ -6,9 +6,8 @@ can serve are in `obstacles`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from planner import lending
 from planner.snapshot import UNLIMITED
@@ -68,8 +67,7 @@ class ReasonCode(StrEnum):
     """What it needs is held, and nobody knows until when."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One sentence with the names and times that matter, without a capital or a full stop."""
 
     code: ReasonCode
@@ -100,7 +98,7 @@ def wish(claim: Claim, cluster: str) -> str:
 
 
 def _for_gpus(world: World, claim: Claim, window: Window) -> Reason:
-    holder = next((node.ends[window.start] for node in window.nodes if window.start in node.ends), None)
+    holder = _who_frees(window)
     if holder and holder.closed:
         until = f"maintenance '{holder.name}' until {world.axis.spoken(window.start)}"
         return Reason(ReasonCode.MAINTENANCE, f"waits for {wish(claim, window.cluster)}: {until}")
@@ -109,11 +107,18 @@ def _for_gpus(world: World, claim: Claim, window: Window) -> Reason:
     return Reason(code, f"waits for {wish(claim, window.cluster)}, {when}")
 
 
+def _who_frees(window: Window) -> Holder | None:
+    for node in window.nodes:
+        if window.start in node.ends:
+            return node.ends[window.start]
+    return None
+
+
 def _when_it_ends(holder: Holder | None) -> str:
     if not holder:
         return ""
     if holder.preempted:
-        return f" when {holder.name} is preempted"
+        return f" when {holder.name}{', which borrows,' if holder.taken_back else ''} is preempted"
     return f" when {holder.name} ends" if holder.running else f" when {holder.name}, which goes first, ends"
 
 

@@ -43,8 +43,10 @@ class Search:
         """The first start from `start` to `limit`, with a node for each of the claim's; None: there is none."""
         if self._is_hopeless:
             return None
-        instant, members = self._from(max(start, self._floor), limit, self.planned(claim))
-        if start <= self._floor:
+        if start > self._floor:
+            instant, members = self._from(start, limit, self.planned(claim))
+        else:
+            instant, members = self._from(self._floor, limit, self.planned(claim))
             self._floor = instant
         return (instant, members) if members else None
 
@@ -76,13 +78,31 @@ class Search:
             members = self._fitting(instant, planned)
             if len(members) == self._count:
                 return instant, members
+        if self._count == 1 and not self._excluded:
+            return self._opening_of_one(instant, limit, planned)
         return self._opening(instant, limit, planned)
+
+    def _opening_of_one(self, start: int, limit: int, planned: list[Node]) -> tuple[int, list[Node]]:
+        """`_opening` of a claim for one node: no further than to the first instant at which one fits."""
+        found: list[Node] = []
+        for holes in self._holes:
+            for first, _, node, _ in holes.openings(start, self._stay, limit, soonest=True):
+                if first < limit:
+                    found, limit = [], first
+                found.append(node)
+        if not found:
+            return limit + 1, []
+        if len(found) == 1:
+            return limit, found
+        if len(planned) == 1 and planned[0] in found:
+            return limit, planned
+        return limit, [min(found, key=lambda node: (node.steps.at(limit), node.name))]
 
     def _opening(self, start: int, limit: int, planned: list[Node]) -> tuple[int, list[Node]]:
         """The first instant at which enough nodes fit together, with these."""
         parts: dict[Part, int] = {}
         found = False
-        for first, last, node, size in self._openings(start):
+        for first, last, node, size in self._openings(start, limit):
             if first > limit:
                 break
             parts[node, size] = last
@@ -94,19 +114,23 @@ class Search:
 
     def _may_fit_at(self, instant: int) -> bool:
         """False is certain: nothing that begins before that instant is long enough."""
-        return any(holes.floor(self._stay) < instant for holes in self._holes)
+        for holes in self._holes:  # noqa: SIM110 - any() takes twice as long, and every search comes here
+            if holes.floor(self._stay) < instant:
+                return True
+        return False
 
     def _fitting(self, instant: int, planned: list[Node]) -> list[Node]:
         """The best nodes to start on at that instant; fewer than wanted when no more can."""
         if planned and self._are_enough(planned, {node: self._parts(node, instant) for node in planned}):
             return planned
         found: list[Node] = []
-        for node in self._nodes.tightest_first(instant, self._sizes[0]):
-            parts = self._parts(node, instant)
-            if parts:
-                found += repeat(node, parts)
-                if len(found) >= self._count:
-                    break
+        size, stay = self._sizes[0], self._stay
+        for node in self._nodes.tightest_first(instant, size):
+            if node.steps.enough_until(instant, size) - instant < stay:
+                continue  # most: what is tight is tight because others come soon
+            found += repeat(node, self._parts(node, instant))
+            if len(found) >= self._count:
+                break
         return found[: self._count]
 
     def _tightest(self, instant: int, parts: Collection[Part], planned: list[Node]) -> list[Node]:
@@ -133,9 +157,9 @@ class Search:
             parts += 1
         return parts
 
-    def _openings(self, start: int) -> Iterator[Opening]:
+    def _openings(self, start: int, limit: int) -> Iterator[Opening]:
         """(first start, last start, node, size), in order of the first."""
-        found = [holes.openings(start, self._stay) for holes in self._holes]
+        found = [holes.openings(start, self._stay, limit) for holes in self._holes]
         openings = found[0] if len(found) == 1 else merge(*found, key=_first)
         if not self._excluded:
             return openings

@@ -78,7 +78,7 @@ class Limit:
     changes: tuple[tuple[datetime, int], ...] = ()
     """(from when on, its total then), in order of time; `total` until the first. They end nothing that runs."""
     guaranteed: bool = False
-    """Only what cannot be preempted counts against it: a claim could do without."""
+    """Claims wait for it only where they cannot be preempted. Who may have back what is lent is reckoned with all that is held."""
 
 
 Uses = tuple[tuple[str, int], ...]
@@ -99,7 +99,7 @@ class LeaseView:
     gpus: tuple[HeldGpu, ...]
     uses: Uses = ()
     preemptible: bool = False
-    """It may be ended early, once it works and its guaranteed time is over, for a claim of a stronger band."""
+    """It may be ended early, once it works and its guaranteed time is over: for a claim of a stronger band, or what it borrows."""
     priority: int = PRIORITY_MAX
     begun_at: datetime | None = None
     """Since when it works: what is lost when it is ended early. None: it does not yet."""
@@ -107,6 +107,19 @@ class LeaseView:
     """Not ended early before this instant; None: it may be at once."""
     preempted: bool = False
     """It ends early: `until` is when."""
+    pool: str = ""
+    """That it was asked for in, whatever pools its nodes are in now; empty: none."""
+    taken_back: bool = False
+    """It ends early for a claim of its own band, to which what it borrows is guaranteed."""
+    guarantees: tuple[str, ...] = ()
+    """Keys of the limits that are guaranteed to its workspace and to what that belongs to, the innermost first.
+
+    It counts against them only if it cannot be preempted. Without a limit of that key nothing is guaranteed."""
+
+    @property
+    def gpus_in_all(self) -> int:
+        """That it holds."""
+        return len(self.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +169,33 @@ class Claim:
 
     On `planned_nodes` while these will do, else on others."""
     preemptible: bool = False
-    """Its lease may be ended early, for a claim of a stronger band."""
+    """Its lease may be ended early, for a claim of a stronger band or one to which is guaranteed what it borrows."""
     was_preempted: bool = False
     """Its lease was ended early for a stronger claim: it waits at the top of its band, and ends nobody's lease."""
+    was_taken_back: bool = False
+    """Its lease was ended early for a claim of its own band: it ends nobody's lease."""
     has_preempted: bool = False
     """Leases end early for it already: no more do."""
+    guarantees: tuple[str, ...] = ()
+    """As of a lease."""
+
+    @property
+    def gpus_in_all(self) -> int:
+        """That it asks for."""
+        return self.nodes * self.gpus_per_node
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is due to a workspace, and what it had lately."""
+    """What is due to a workspace, and what it had lately: in one pool, or wherever no standing is of the pool."""
 
     workspace: str
     weight: int = 1
     """Its part beside the weights of others; 1 or more."""
     used: int = 0
     """GPU-seconds until now, the older the less (`planner.usage`). What its leases will still take is not in it."""
+    pool: str = ""
+    """Pools of which there is any standing are reckoned apart: what is had and asked for there counts there alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +210,9 @@ class Snapshot:
     turnaround_seconds: int = 5
     """From the end of a lease to the next start on the same GPUs: the teardown."""
     standings: tuple[Standing, ...] = ()
-    """For fair share among equals; a workspace without one has used nothing and weighs 1. Empty: age alone decides."""
+    """For fair share among equals; a workspace without one (in a pool that has any) has used nothing and weighs 1.
+
+    Empty: age alone decides."""
     notice_seconds: int = 60
     """From when a lease is told that it ends early to its end."""
     ageing_seconds: int = 0

@@ -31,13 +31,15 @@ class Steps:
 
     def __init__(self, free: int, freed: Iterable[int] = ()) -> None:
         """`freed`: when one more comes free, in order of time."""
-        self.times = [0]
-        self.free = [free]
+        times, levels = [0], [free]
         for instant in freed:
-            if instant > self.times[-1]:
-                self.times.append(instant)
-                self.free.append(self.free[-1])
-            self.free[-1] += 1
+            if instant > times[-1]:
+                times.append(instant)
+                levels.append(free)
+            free += 1
+            levels[-1] = free
+        self.times = times
+        self.free = levels
 
     @property
     def lasting(self) -> int:
@@ -66,8 +68,11 @@ class Steps:
 
     def enough_from(self, instant: int, wanted: int) -> int:
         """The first instant after that one at which so many are free; ENDLESS: there is none."""
-        here = self._enough_again(bisect_right(self.times, instant), wanted)
-        return self.times[here] if here < len(self.times) else ENDLESS
+        times, free = self.times, self.free
+        for here in range(bisect_right(times, instant), len(free)):
+            if free[here] >= wanted:
+                return times[here]
+        return ENDLESS
 
     def fits(self, start: int, wanted: int, length: int) -> bool:
         """So many are free from `start` on, for that long; FOREVER: for ever."""
@@ -75,12 +80,15 @@ class Steps:
 
     def first_fit(self, instant: int, wanted: int, length: int) -> int:
         """The earliest start, from the given instant on, of a window of that length; FOREVER when there is none."""
+        times = self.times
+        here = bisect_right(times, instant) - 1
         start = instant
         while start < FOREVER:
-            until = self.enough_until(start, wanted)
-            if until - start >= length:
+            short = self._too_few_again(here, wanted)
+            if (times[short] if short < len(times) else ENDLESS) - start >= length:
                 return start
-            start = self.enough_from(until, wanted)
+            here = self._enough_again(short, wanted)
+            start = times[here] if here < len(times) else FOREVER
         return FOREVER
 
     def take(self, start: int, end: int, count: int) -> None:
@@ -90,8 +98,10 @@ class Steps:
         free = self.free
         for here in range(first, last):
             free[here] -= count
-        self._join(last)
-        self._join(first)
+        # keeps a long row of windows, one right behind the other, as short as it looks
+        for here in (last, first):
+            if 0 < here < len(free) and free[here] == free[here - 1]:
+                del self.times[here], free[here]
 
     def spans(self, wanted: int, start: int = 0, end: int = FOREVER) -> list[Span]:
         """Where at least so many are free, each as long as it is; those that have a part from `start` to `end`."""
@@ -125,13 +135,9 @@ class Steps:
 
     def _cut(self, instant: int, after: int) -> int:
         """Index of the step that begins at that instant, made if need be; none before `after` does."""
-        here = bisect_left(self.times, instant, after)
-        if here == len(self.times) or self.times[here] != instant:
-            self.times.insert(here, instant)
+        times = self.times
+        here = bisect_left(times, instant, after)
+        if here == len(times) or times[here] != instant:
+            times.insert(here, instant)
             self.free.insert(here, self.free[here - 1])
         return here
-
-    def _join(self, here: int) -> None:
-        """Keeps a long row of windows, one right behind the other, as short as it looks."""
-        if 0 < here < len(self.times) and self.free[here] == self.free[here - 1]:
-            del self.times[here], self.free[here]

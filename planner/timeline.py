@@ -37,22 +37,21 @@ class Timeline:
 
     def free_at(self, instant: int) -> bytearray:
         """What is free on each node at that instant."""
-        return self._pages[self._page_of(instant)].free_at(instant)
+        return self._pages[bisect_right(self._starts, instant) - 1].free_at(instant)
 
     def take(self, rank: int, start: int, end: int, count: int) -> None:
         """Counts GPUs of a node as taken from `start` until `end`; a negative count as given back."""
-        for page in self._pages[bisect_left(self._starts, start) : bisect_left(self._starts, end)]:
+        pages = self._pages
+        first, last = bisect_right(self._starts, start) - 1, bisect_right(self._starts, end) - 1
+        for page in pages[first + 1 : last + 1]:
             page.free[rank] -= count
-        first, last = self._page_of(start), self._page_of(end)
-        insort(self._pages[first].changes, (start, count, rank))
+        insort(pages[first].changes, (start, count, rank))
         if end < FOREVER:
-            insort(self._pages[last].changes, (end, -count, rank))
-        self._split(last)
-        if first != last:
+            insort(pages[last].changes, (end, -count, rank))
+        if first != last and len(pages[last].changes) > PAGE_CHANGES_MAX:
+            self._split(last)
+        if len(pages[first].changes) > PAGE_CHANGES_MAX:
             self._split(first)
-
-    def _page_of(self, instant: int) -> int:
-        return bisect_right(self._starts, instant) - 1
 
     def _split(self, here: int) -> None:
         """Divides a page that is too long until none is; changes of one instant stay on one page."""
@@ -67,7 +66,7 @@ class Timeline:
 
 
 class _Page:
-    """`free` is what is free at `start`, when the changes of that instant are made."""
+    """`free` is what is free right before `start`, when the changes of that instant are not made yet."""
 
     __slots__ = ("changes", "free", "start")
 
@@ -78,8 +77,7 @@ class _Page:
 
     def free_at(self, instant: int) -> bytearray:
         free, changes = self.free[:], self.changes
-        first, last = bisect_left(changes, (self.start + 1,)), bisect_left(changes, (instant + 1,))
-        for _, taken, rank in changes[first:last]:
+        for _, taken, rank in changes[: bisect_left(changes, (instant + 1,))]:
             free[rank] -= taken
         return free
 
@@ -91,6 +89,6 @@ class _Page:
     def cut_off(self, instant: int) -> _Page:
         """Takes away all from that instant on, as a page of its own."""
         first = bisect_left(self.changes, (instant,))
-        rest = _Page(instant, self.free_at(instant), self.changes[first:])
+        rest = _Page(instant, self.free_at(instant - 1), self.changes[first:])
         del self.changes[first:]
         return rest

@@ -93,15 +93,17 @@ class World:
         self.axis = Axis.of(snapshot)
         leases = sorted(((self.axis.freed_at(lease), lease) for lease in snapshot.leases), key=_release)
         self.nodes = _nodes(snapshot.nodes, leases, _closures(snapshot, self.axis))
-        self._workspaces = defaultdict[str, Budget](lambda: Budget(_ONE_AT_A_TIME, self.axis))
+        self._seats = defaultdict[str, Share](lambda: Share(Budget(_ONE_AT_A_TIME, self.axis), 1))
         self._limits = {limit.key: Budget(limit, self.axis) for limit in snapshot.limits}
+        self._guarantees = {limit.key: Budget(limit, self.axis) for limit in snapshot.limits if limit.guaranteed}
         for freed, lease in leases:
-            for share in self.shares(lease):
+            for share in self._counted(lease):
                 share.budget.take(0, freed, share.amount, _holder(lease))
         self._nodes: dict[tuple[Kind, ...], Nodes] = {}
         self._suitable: dict[Asked, tuple[tuple[int, Nodes], ...]] = {}
         self._searches: dict[tuple[object, ...], tuple[tuple[int, Search], ...]] = {}
-        self._hopeless: set[tuple[int, int, bool, Asked]] = set()
+        self._free_now = sum(node.steps.free[0] for node in self.nodes if node.view.usable)
+        self._hopeless: set[tuple[object, ...]] = set()
 
     def stay(self, claim: Claim) -> int:
         """How long it keeps its GPUs and its workspace from others, teardown included."""
@@ -111,12 +113,24 @@ class World:
 
     def earliest_asked(self, claim: Claim) -> int:
         """When it may start at the earliest, if all were free."""
-        return max([0, *(self.axis.offset(instant) for instant in (claim.not_before, claim.fixed_start) if instant)])
+        instants = [instant for instant in (claim.not_before, claim.fixed_start) if instant]
+        return max(0, *map(self.axis.offset, instants)) if instants else 0
 
     def shares(self, user: Claim | LeaseView) -> list[Share]:
         """All that it takes part of, beside nodes."""
-        seat = [Share(self._workspaces[user.workspace], 1)] if user.exclusive else []
-        return seat + [Share(self._limits[key], amount) for key, amount in user.uses if key in self._limits]
+        shares = [self._seats[user.workspace]] if user.exclusive else []
+        if user.uses:
+            shares += [Share(self._limits[key], amount) for key, amount in user.uses if key in self._limits]
+        return shares
+
+    def guaranteed(self, user: Claim | LeaseView) -> list[Share]:
+        """Its part of what is guaranteed to its workspace and those above, of which here all is taken that is held or reserved.
+
+        Also what can be preempted, and what is to end early.
+        """
+        if not self._guarantees:
+            return []
+        return [Share(self._guarantees[key], user.gpus_in_all) for key in user.guarantees if key in self._guarantees]
 
     def suitable(self, claim: Claim) -> tuple[tuple[int, Nodes], ...]:
         """(preference, nodes) of each cluster that could serve it, the preferred first."""
@@ -128,11 +142,13 @@ class World:
     def searches(self, claim: Claim) -> tuple[tuple[int, Search], ...]:
         """(preference, search) for each of these clusters."""
         need = (claim.nodes, claim.gpus_per_node, claim.duration_seconds, claim.spread, claim.excluded_nodes)
-        what = (need, _asked(claim))
-        if what not in self._searches:
+        what = (*need, *_asked(claim))
+        found = self._searches.get(what)
+        if found is None:
             stay, suitable = self.stay(claim), self.suitable(claim)
-            self._searches[what] = tuple((preference, Search(nodes, claim, stay)) for preference, nodes in suitable)
-        return self._searches[what]
+            found = tuple((preference, Search(nodes, claim, stay)) for preference, nodes in suitable)
+            self._searches[what] = found
+        return found
 
     def clusters(self, claim: Claim) -> list[str]:
         """Clusters with usable nodes on which it may run, the preferred first."""
@@ -144,7 +160,9 @@ class World:
         holder = Holder(claim.gpr_name, running=False)
         for node in window.nodes:
             node.take(window.start, end, claim.gpus_per_node, holder)
-        for share in self.shares(claim):
+        if window.start == 0:
+            self._free_now -= claim.nodes * claim.gpus_per_node
+        for share in self._counted(claim):
             share.budget.take(window.start, end, share.amount, holder)
 
     def give_back(self, claim: Claim, window: Window) -> None:
@@ -153,13 +171,15 @@ class World:
         holder = Holder(claim.gpr_name, running=False)
         for node in window.nodes:
             node.give_back(window.start, end, claim.gpus_per_node, holder)
-        for share in self.shares(claim):
+        if window.start == 0:
+            self._free_now += claim.nodes * claim.gpus_per_node
+        for share in self._counted(claim):
             share.budget.give_back(window.start, end, share.amount, holder)
         self._forget_what_is_proved()
 
-    def free(self, lease: LeaseView, start: int) -> None:
+    def free(self, lease: LeaseView, start: int, *, taken_back: bool = False) -> None:
         """Ends what a lease holds at that instant, before its time."""
-        freed, holder = self.axis.freed_at(lease), Holder(lease.gpr_name, running=True, preempted=True)
+        freed, holder = self.axis.freed_at(lease), _early(lease, taken_back=taken_back)
         for node, count in self.held_by(lease).items():
             node.free_early(start, freed, count, holder)
         for share in self.shares(lease):
@@ -167,9 +187,9 @@ class World:
             share.budget.ends.setdefault(start, holder)
         self._forget_what_is_proved()
 
-    def hold(self, lease: LeaseView, start: int) -> None:
+    def hold(self, lease: LeaseView, start: int, *, taken_back: bool = False) -> None:
         """Undoes a `free`."""
-        freed, holder = self.axis.freed_at(lease), Holder(lease.gpr_name, running=True, preempted=True)
+        freed, holder = self.axis.freed_at(lease), _early(lease, taken_back=taken_back)
         for node, count in self.held_by(lease).items():
             node.hold_on(start, freed, count, holder)
         for share in self.shares(lease):
@@ -189,7 +209,9 @@ class World:
 
     def might_start_now(self, claim: Claim) -> bool:
         """False is certain, and stays so for the rest of the pass."""
-        wanted = (claim.nodes, claim.gpus_per_node, claim.spread, _asked(claim))
+        if claim.nodes * claim.gpus_per_node > self._free_now:
+            return False
+        wanted = (claim.nodes, claim.gpus_per_node, claim.spread, *_asked(claim))
         if wanted in self._hopeless or self.earliest_asked(claim):
             return False
         if not claim.gpus_per_node or any(nodes.room_now(claim) >= claim.nodes for _, nodes in self.suitable(claim)):
@@ -210,6 +232,11 @@ class World:
             if node.view.usable:
                 kinds.setdefault(node.view.cluster, {}).setdefault(node.kind, []).append(node)
         return {cluster: {kind: NodeSet(kinds[cluster][kind]) for kind in kinds[cluster]} for cluster in kinds}
+
+    def _counted(self, user: Claim | LeaseView) -> list[Share]:
+        """All that becomes less by what it takes, whether or not that limits it."""
+        shares = self.shares(user)
+        return shares + self.guaranteed(user) if user.guarantees else shares
 
     def _forget_what_is_proved(self) -> None:
         """It holds while capacity is only taken."""
@@ -232,7 +259,12 @@ class World:
 
 
 def _holder(lease: LeaseView) -> Holder:
-    return Holder(lease.gpr_name, running=True, preempted=lease.preempted)
+    return Holder(lease.gpr_name, running=True, preempted=lease.preempted, taken_back=lease.taken_back)
+
+
+def _early(lease: LeaseView, *, taken_back: bool) -> Holder:
+    """As it ends before its time."""
+    return Holder(lease.gpr_name, running=True, preempted=True, taken_back=taken_back)
 
 
 def _release(lease: tuple[int, LeaseView]) -> tuple[int, int, str]:
@@ -244,16 +276,18 @@ def _nodes(
     leases: Iterable[tuple[int, LeaseView]],
     closures: Mapping[tuple[str, str], Sequence[Closed]],
 ) -> list[Node]:
-    held: defaultdict[tuple[str, str], dict[int, int]] = defaultdict(dict)
-    ends: defaultdict[tuple[str, str], dict[int, Holder]] = defaultdict(dict)
+    taken = defaultdict[tuple[str, str], tuple[dict[int, int], dict[int, Holder]]](lambda: ({}, {}))
     for freed, lease in leases:
         holder = _holder(lease)
         for gpu in lease.gpus:
+            held, ends = taken[gpu.cluster, gpu.node]
             # Ascending by time: of two leases on one GPU the later end counts.
-            held[gpu.cluster, gpu.node][gpu.ordinal] = freed
-            ends[gpu.cluster, gpu.node].setdefault(freed, holder)
-    places = ((_place(view), view) for view in sorted(views, key=_place))
-    return [Node(view, held[place], ends[place], closures.get((view.cluster, view.host), ())) for place, view in places]
+            held[gpu.ordinal] = freed
+            ends.setdefault(freed, holder)
+    return [
+        Node(view, *taken[_place(view)], closures.get((view.cluster, view.host), ()) if closures else ())
+        for view in sorted(views, key=_place)
+    ]
 
 
 def _closures(snapshot: Snapshot, axis: Axis) -> dict[tuple[str, str], list[Closed]]:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from planner.plan import plan
 from planner.snapshot import Claim, HeldGpu, LeaseView, NodeView, Snapshot
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = 3600
+LOW, MEDIUM, HIGH = 50, 150, 250
+"""A priority in each band."""
 _sequence = count(1)
 
 
@@ -36,6 +39,12 @@ def a_lease(name: str, gpus: tuple[HeldGpu, ...], ends: int | None, **other: Any
     return LeaseView(next(_sequence), f"id-{name}", name, until=None if ends is None else at(ends), gpus=gpus, **fields)
 
 
+def a_weak_lease(name: str, gpus: tuple[HeldGpu, ...], *, worked: int = 2 * HOUR, **other: Any) -> LeaseView:
+    """It may end early."""
+    fields: dict[str, Any] = {"priority": LOW, "preemptible": True, "begun_at": at(-worked)} | other
+    return a_lease(name, gpus, fields.pop("ends", 10 * HOUR), **fields)
+
+
 def a_claim(name: str = "train", gpus: int = 1, nodes: int = 1, **other: Any) -> Claim:
     fields: dict[str, Any] = {
         "workspace": f"ws-{name}",
@@ -56,3 +65,9 @@ def a_snapshot(*things: NodeView | LeaseView | Claim, **other: Any) -> Snapshot:
         queue=tuple(thing for thing in things if isinstance(thing, Claim)),
         **other,
     )
+
+
+def ended_for(snapshot: Snapshot) -> list[list[str]]:
+    """Whose leases end early by the plan, for each claim that they do for."""
+    by_fence = {lease.fence: lease.gpr_name for lease in snapshot.leases}
+    return [sorted(by_fence[fence] for fence in one.fences) for one in plan(snapshot).preemptions]

@@ -15,6 +15,7 @@ from ledger.access import ensure_administrator
 from ledger.connection import Ledger
 from ledger.migrate import migrate
 from ledger.sealing import KEYRING
+from worker.garbage import look_seldom
 from worker.observability import configure_logging
 from worker.processes import run_cluster, run_core, run_node, run_relay
 from worker.settings import WorkerSettings
@@ -28,6 +29,7 @@ def main() -> int:
     arguments = _arguments()
     settings = WorkerSettings()
     configure_logging(settings.berth_log_format)
+    look_seldom()
     try:
         KEYRING.use(settings.berth_secrets_keys)
         asyncio.run(_process(arguments, settings))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from api.operations.permission import require_administrator
+from api.operations.permission import require_administrator, visible_workspace_ids
 from domain.failures import InvalidRequest, NotFound
 from domain.identifiers import checked_name
 from domain.limits import Pool, PoolNode
-from ledger import inventory, pools
+from ledger import inventory, pool_weights, pools
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -34,13 +34,13 @@ class PoolChange:
 async def listing(call: Call) -> list[Pool]:
     """All pools."""
     async with call.backends.ledger.reading() as connection:
-        return await pools.pools(connection)
+        return await _seen(connection, call, await pools.pools(connection))
 
 
 async def find(call: Call, name: str) -> Pool:
     """One pool."""
     async with call.backends.ledger.reading() as connection:
-        return await pools.find(connection, name)
+        return await _found(connection, call, name)
 
 
 async def create(call: Call, name: str, description: str, nodes: Sequence[str]) -> Pool:
@@ -69,7 +69,7 @@ async def change(call: Call, name: str, wish: PoolChange) -> Pool:
             wanted = await meant(connection, wish.nodes)
             add, remove = wanted, [one for one in before.nodes if one not in wanted]
         messages = await pools.change_nodes(connection, name, call.actor, call.now, add=add, remove=remove)
-        changed = await pools.find(connection, name)
+        changed = await _found(connection, call, name)
     call.deliver(messages)
     return changed
 
@@ -78,10 +78,23 @@ async def delete(call: Call, name: str) -> Pool:
     """Forget it; as it was. InUse while anything waits for it or holds its nodes."""
     require_may_change(call, name)
     async with call.backends.ledger.transaction() as connection:
-        gone = await pools.find(connection, name)
+        gone = await _found(connection, call, name)
         messages = await pools.delete(connection, name, call.actor, call.now)
     call.deliver(messages)
     return gone
+
+
+async def _found(connection: Connection, call: Call, name: str) -> Pool:
+    (seen,) = await _seen(connection, call, [await pools.find(connection, name)])
+    return seen
+
+
+async def _seen(connection: Connection, call: Call, found: Sequence[Pool]) -> list[Pool]:
+    """With what those workspaces weigh in them that the caller may see."""
+    visible = await visible_workspace_ids(connection, call)
+    only = found[0].name if len(found) == 1 else None
+    weights = await pool_weights.weights(connection, call.now, only, visible)
+    return [replace(pool, weights=tuple(one for one in weights if one.pool == pool.name)) for pool in found]
 
 
 def require_may_change(call: Call, name: str = "") -> None:

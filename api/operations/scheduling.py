@@ -7,22 +7,33 @@ from typing import TYPE_CHECKING
 
 from api.operations.permission import require_administrator, workspace_for
 from domain.permissions import Action
+from domain.scheduling import gpu_hours
 from ledger import scheduling
 
 if TYPE_CHECKING:
     from api.operations.call import Call
-    from domain.scheduling import SchedulingPolicy, WorkspaceShare
+    from domain.scheduling import SchedulingPolicy
     from domain.workspace import Workspace
     from ledger.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
+class PoolShare:
+    """What is due to a workspace in a pool that has weights, and what it had there lately."""
+
+    pool: str
+    weight: int
+    gpu_hours_used: float
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
-    """What is due to a workspace beside the others, and what it had lately."""
+    """What is due to a workspace beside the others, and what it had lately; in some pools apart."""
 
     workspace: str
     weight: int
     gpu_hours_used: float
+    pools: tuple[PoolShare, ...]
 
 
 async def policy(call: Call) -> SchedulingPolicy:
@@ -60,5 +71,6 @@ async def set_weight(call: Call, name: str, weight: int) -> Share:
 
 
 async def _share(connection: Connection, call: Call, workspace: Workspace) -> Share:
-    found: list[WorkspaceShare] = await scheduling.shares(connection, [str(workspace.id)], call.now)
-    return Share(workspace.request.name, found[0].weight, round(found[0].used / 3600, 2))
+    usual, *apart = await scheduling.shares(connection, [str(workspace.id)], call.now)
+    in_pools = tuple(PoolShare(one.pool, one.weight, gpu_hours(one.used)) for one in apart)
+    return Share(workspace.request.name, usual.weight, gpu_hours(usual.used), in_pools)

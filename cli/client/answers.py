@@ -203,14 +203,26 @@ class PoolNode(Answer):
     node: str
 
 
+class PoolWeight(Answer):
+    """What a workspace weighs in a pool, and what it had there lately."""
+
+    pool: str
+    workspace: str
+    weight: int
+    gpu_hours_used: float = 0.0
+    set_by: str = ""
+    set_at: datetime
+
+
 class Pool(Answer):
-    """Nodes that serve only requests that name the pool."""
+    """Nodes that serve only requests that name the pool; with the weights in it that the caller may see."""
 
     name: str
     description: str = ""
     nodes: list[PoolNode] = []
     created_by: str = ""
     created_at: datetime
+    weights: list[PoolWeight] = []
 
 
 class Amounts(Answer):

@@ -27,6 +27,7 @@ from cli.client.answers import (
     Node,
     Notice,
     Pool,
+    PoolWeight,
     Price,
     Quota,
     Workspace,
@@ -191,6 +192,20 @@ class BerthClient(ShareCalls):
     def delete_pool(self, name: str) -> Pool:
         """Let its nodes serve those who name no pool; administrators."""
         return self._read(Pool, Call("DELETE", f"{PREFIX}/pools/{segment(name)}"))
+
+    def pool_weights(self, pool: str) -> list[PoolWeight]:
+        """What workspaces weigh in a pool: those that the caller may see."""
+        return self._items(PoolWeight, f"pools/{segment(pool)}/weights")
+
+    def set_pool_weight(self, pool: str, workspace: str, weight: Weight) -> PoolWeight:
+        """Say what a workspace weighs in a pool; administrators."""
+        path = f"{PREFIX}/pools/{segment(pool)}/weights/{segment(workspace)}"
+        return self._read(PoolWeight, Call("PUT", path, body=weight.given()))
+
+    def remove_pool_weight(self, pool: str, workspace: str) -> PoolWeight:
+        """Let what it weighs in general count there too; administrators."""
+        path = f"{PREFIX}/pools/{segment(pool)}/weights/{segment(workspace)}"
+        return self._read(PoolWeight, Call("DELETE", path))
 
     def quotas(self) -> list[Quota]:
         """Quotas of namespaces, and what is in use of them."""

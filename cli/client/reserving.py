@@ -97,12 +97,21 @@ class SchedulingChange(Body):
     notice_seconds: int | None = None
 
 
+class PoolShare(Answer):
+    """The same in a pool that has weights."""
+
+    pool: str
+    weight: int
+    gpu_hours_used: float
+
+
 class Share(Answer):
-    """What is due to a workspace beside others, and what it had lately."""
+    """What is due to a workspace beside others, and what it had lately; in some pools apart."""
 
     workspace: str
     weight: int
     gpu_hours_used: float
+    pools: list[PoolShare] = Field(default_factory=list)
 
 
 class Weight(Body):

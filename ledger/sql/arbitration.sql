@@ -15,8 +15,10 @@ select g.id::text as gpr_id, g.name, g.workspace_id::text as workspace, w.name a
        case when g.clusters = '{}' then w.clusters else g.clusters end as clusters,
        g.starts_at, g.position, g.reason_code, g.reason, g.planned_cluster, g.planned_nodes,
        g.preemptible, 
-       g.preemptions > 0 and exists(select from preemption p
-                                     where p.fence = (select max(fence) from lease where gpr_id = g.id) and not p.stays) as was_preempted,
+       g.preemptions > 0 and exists(select from preemption p where p.fence = (select max(fence) from lease where gpr_id = g.id)
+                                     and not p.stays and not p.taken_back) as was_preempted,
+       g.preemptions > 0 and exists(select from preemption p where p.fence = (select max(fence) from lease where gpr_id = g.id)
+                                     and not p.stays and p.taken_back) as was_taken_back,
        exists(select from preemption p where p.claimant_id = g.id and p.settled_at is null) as has_preempted,
        g.submitted_at, g.promised_at, g.promised_start, g.promised_cluster, g.promised_nodes, g.promise_moves
 from gpr g join workspace w on w.id = g.workspace_id left join disk d on d.id = g.disk_id

@@ -23,5 +23,13 @@ select count(*) from gpr where pool = $1 and pool <> '' and phase in ('queued', 
 -- name: delete
 delete from pool where name = $1 returning name;
 
+-- name: give_use_back
+-- what was had in a pool that goes counts with the rest from now on, as its nodes do
+with gone as (delete from workspace_use where pool = $1 and pool <> '' returning workspace_id, used, at)
+insert into workspace_use as u (workspace_id, used, at) select workspace_id, used, at from gone order by workspace_id
+on conflict (workspace_id, pool) do update set
+    used = u.used * halvings(u.at, excluded.at) + excluded.used * halvings(excluded.at, u.at),
+    at = greatest(u.at, excluded.at);
+
 -- name: of_nodes
 select cluster, node, array_agg(pool order by pool) as pools from pool_node group by cluster, node;

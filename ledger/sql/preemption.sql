@@ -10,7 +10,7 @@ where l.fence = $1 and l.released_at is null and g.fence = l.fence and g.phase =
   and not exists(select from preemption p where p.fence = l.fence and not p.stays) for no key update of g;
 
 -- name: begin
-insert into preemption (fence, gpr_id, claimant_id, at, ends_at, was_end_at) values ($1, $2, $3, $4, $5, $6);
+insert into preemption (fence, gpr_id, claimant_id, at, ends_at, was_end_at, taken_back) values ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: open
 -- of each: whether its lease is over, whether it still works, and whether anybody still waits for what it holds

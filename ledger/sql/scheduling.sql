@@ -9,14 +9,25 @@ update scheduling_policy set fair_share = $1, half_life_seconds = $2, ageing_sec
 -- name: set_weight
 update workspace set weight = $2 where id = $1;
 
--- name: standings
--- of the workspaces in the queue: what they had by closed leases is kept as one number each, so however long the history
--- is, only open leases are counted
-select w.id::text as workspace, w.weight,
-       (coalesce(u.used * halvings(u.at, $2), 0) + coalesce(o.used, 0))::bigint as used
-from unnest($1::uuid[]) as q(id) join workspace w on w.id = q.id left join workspace_use u on u.workspace_id = w.id
-left join lateral (
-    select sum(decayed_use(n.gpus, l.granted_at, $2, $2)) as used
+-- name: pools_apart
+-- pools that have weights: what is had there counts there alone
+select name from pool p where exists(select from pool_weight w where w.pool = p.name) order by name;
+
+-- name: weights
+-- of workspaces: in general, under no pool, and in pools
+select id::text as workspace, '' as pool, weight from workspace where id = any($1::uuid[])
+union all
+select workspace_id::text, pool, weight from pool_weight where workspace_id = any($1::uuid[]) order by workspace, pool;
+
+-- name: had
+-- of workspaces, by the pools that they asked for: what they had by closed leases is kept as one number for each, so however
+-- long the history is, only open leases are counted
+select q.id::text as workspace, h.pool, sum(h.used)::bigint as used
+from unnest($1::uuid[]) as q(id) cross join lateral (
+    select u.pool, u.used * halvings(u.at, $2) as used from workspace_use u where u.workspace_id = q.id
+    union all
+    select r.pool, decayed_use(n.gpus, l.granted_at, $2, $2)
     from lease l cross join lateral (select count(*) as gpus from lease_gpu g where g.fence = l.fence) n
-    where l.workspace_id = w.id and l.released_at is null) o on true
-order by w.id;
+    cross join lateral (select pool from gpr where id = l.gpr_id limit 1) r   -- by its key: few are open
+    where l.workspace_id = q.id and l.released_at is null) h
+group by q.id, h.pool order by q.id, h.pool;

@@ -303,6 +303,15 @@ class TheApi:
         assert answer.status_code == 201, answer.text
         return name
 
+    async def pool_with_weights(self, *nodes: str, **weights: int) -> str:
+        """Name of a new pool in which these workspaces weigh so much."""
+        name, administrator = await self.pool(*nodes), await self.someone(administrator=True)
+        for workspace, weight in weights.items():
+            path = f"/berth/v1/pools/{name}/weights/{workspace}"
+            answer = await self.call("PUT", path, administrator, json={"weight": weight})
+            assert answer.status_code == 200, answer.text
+        return name
+
     async def quota(self, namespace: str, **limits: int) -> str:
         """The namespace, which now has this quota."""
         administrator = await self.someone(administrator=True)

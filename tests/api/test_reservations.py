@@ -432,7 +432,8 @@ async def test_only_administrators_decide_about_the_order_of_the_queue(api: TheA
     owner, administrator = await api.someone(), await api.someone(administrator=True)
     workspace = await api.workspace(owner)
     path = f"/berth/v1/workspaces/{workspace}/weight"
-    assert (await api.call("GET", path, owner)).json() == {"workspace": workspace, "weight": 1, "gpu_hours_used": 0.0}
+    share = {"workspace": workspace, "weight": 1, "gpu_hours_used": 0.0, "pools": []}
+    assert (await api.call("GET", path, owner)).json() == share
     assert (await api.call("PUT", path, owner, json={"weight": 3})).status_code == 403
     assert (await api.call("PUT", path, administrator, json={"weight": 3})).json()["weight"] == 3
     assert (await api.call("PUT", path, administrator, json={"weight": 0})).status_code == 422

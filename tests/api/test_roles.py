@@ -86,6 +86,9 @@ NEEDS = {
     "GET /berth/v1/pools/{pool}": ANYBODY,
     "PATCH /berth/v1/pools/{pool}": ADMINISTRATOR,
     "DELETE /berth/v1/pools/{pool}": ADMINISTRATOR,
+    "GET /berth/v1/pools/{pool}/weights": ANYBODY,
+    "PUT /berth/v1/pools/{pool}/weights/{workspace}": ADMINISTRATOR,
+    "DELETE /berth/v1/pools/{pool}/weights/{workspace}": ADMINISTRATOR,
     "GET /berth/v1/quotas": ANYBODY,
     "GET /berth/v1/quotas/{namespace}": VIEW,
     "PUT /berth/v1/quotas/{namespace}": ADMINISTRATOR,
@@ -279,6 +282,8 @@ async def made_for(api: TheApi, asked: Asked, owner: Someone, workspace: str) ->
         made["department"] = await api.department("" if asked.method == "DELETE" else workspace)
     if "{override}" in asked.path:
         made["override"] = await api.quota_override(workspace)
+    if "/weights/{workspace}" in asked.path:
+        made["pool"] = await api.pool_with_weights(**{workspace: 3})
     if "{user}" in asked.path:
         made["user"] = await api.ceiling(owner)
     return made
@@ -295,7 +300,8 @@ def acceptable(asked: Asked, who: str) -> set[int]:
 
 
 def ends_the_workspace(asked: Asked) -> bool:
-    return asked.method == "DELETE" and ("workspace" in asked.path or "/namespaces/" in asked.path)
+    path = asked.path.removesuffix("/weights/{workspace}")
+    return asked.method == "DELETE" and ("workspace" in path or "/namespaces/" in path)
 
 
 async def status_of(api: TheApi, asked: Asked, caller: Someone, **words: str) -> int:

@@ -370,6 +370,41 @@ def test_a_pool_is_made_of_nodes_and_shown_with_them() -> None:
     assert script.asked[0].body == {"name": "gold", "description": "", "nodes": ["h100-1"]}
 
 
+def a_weight(workspace: str = "physics", weight: int = 3) -> dict[str, Any]:
+    said = {"gpu_hours_used": 12.5, "set_by": "ada", "set_at": an_instant(0)}
+    return {"pool": "gold", "workspace": workspace, "weight": weight, **said}
+
+
+def test_a_pool_is_shown_with_what_workspaces_weigh_in_it() -> None:
+    weights = [a_weight(), a_weight("vision", 1)]
+    pool = {"name": "gold", "created_by": "ada", "created_at": an_instant(0), "weights": weights}
+    assert "physics 3, vision 1" in berth(Script().on("GET /berth/v1/pools", items(pool)), "pool", "list").stdout
+
+
+def test_weights_in_a_pool_are_listed_set_and_removed() -> None:
+    script = Script().on("GET /berth/v1/pools/gold/weights", items(a_weight(), a_weight("vision", 1)))
+    shown = berth(script, "pool", "weight", "gold").stdout.splitlines()
+    assert shown[1].split() == ["gold", "physics", "3", "12.5", "ada"]
+    only = _document(berth(script, "pool", "weight", "gold", "vision", "--json"))
+    assert [(one["workspace"], one["weight"]) for one in only] == [("vision", 1)]
+    assert berth(script, "pool", "weight", "gold", "speech").stdout == "none\n"
+    path = "/berth/v1/pools/gold/weights/physics"
+    script = Script().on(f"PUT {path}", a_weight()).on(f"DELETE {path}", a_weight())
+    assert _document(berth(script, "pool", "weight", "gold", "physics", "--set", "3", "--json"))["weight"] == 3
+    assert script.asked[0].body == {"weight": 3}
+    gone = berth(script, "pool", "weight", "gold", "physics", "--remove")
+    assert gone.stdout == "physics weighs in the pool gold what it weighs in general\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("--set", "3"), ("--remove",), ("physics", "--set", "3", "--remove"), ("p", "--set", "0")]
+)
+def test_a_weight_that_nobody_can_mean_is_not_sent(words: tuple[str, ...]) -> None:
+    script = Script()
+    assert berth(script, "pool", "weight", "gold", *words).exit_code == 2
+    assert script.asked == []
+
+
 def test_a_quota_is_given_in_the_units_of_people_and_shown_beside_its_use() -> None:
     limit, used = {"gpus": 8, "cpu_millis": 1500, "memory_mib": None}, {"gpus": 3, "cpu_millis": 0, "memory_mib": 0}
     quota = {"namespace": "vision", "workspace": "vision", "limit": limit, "used": used, "set_at": an_instant(0)}

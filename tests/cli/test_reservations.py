@@ -137,8 +137,12 @@ def test_what_is_decided_is_shown_and_changed_by_what_is_said_alone() -> None:
 
 
 def test_a_weight_is_shown_and_set() -> None:
-    share = {"workspace": "physics", "weight": 3, "gpu_hours_used": 12.5}
+    in_gold = {"pool": "gold", "weight": 7, "gpu_hours_used": 1.5}
+    share = {"workspace": "physics", "weight": 3, "gpu_hours_used": 12.5, "pools": [in_gold]}
     script = Script().on("PUT /berth/v1/workspaces/physics/weight", share)
     result = berth(script, "weight", "physics", "--set", "3", "--json")
     assert json.loads(result.stdout) == share
     assert script.asked[0].body == {"weight": 3}
+    shown = berth(Script().on("GET /berth/v1/workspaces/physics/weight", share), "weight", "physics").stdout
+    assert "physics weighs 3 and had 12.5 GPU-hours lately" in shown
+    assert "in the pool gold it weighs 7 and had 1.5 GPU-hours" in shown

@@ -76,7 +76,7 @@ def a_ceiling(user: str = "", gpus: int | None = 4) -> Json:
 def test_a_department_is_shown_with_what_it_holds_borrows_and_has_for_a_while() -> None:
     shown = berth(Script().on("GET /berth/v1/departments/research", a_department()), "department", "show", "research")
     assert shown.exit_code == 0
-    assert "5 (3 borrowed)" in shown.output
+    assert "5 (3 preemptible)" in shown.output
     assert "16 (usually 8)" in shown.output
     assert "vision, speech" in shown.output
     assert "guaranteed 16 from" in shown.output

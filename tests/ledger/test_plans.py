@@ -100,7 +100,11 @@ insert into reservation
 insert into occurrence (reservation_id, starts_at, gpr_id, tried_at)
     select md5('r' || sequence)::uuid, now(), id, now() from gpr where sequence <= 20000;
 update gpr set fixed_start = now() where sequence <= 20000;
-insert into workspace_use (workspace_id, used, at) select id, 1000, now() from workspace;
+insert into pool (name, created_by, created_at) select 'pool-' || i, 'b', now() from generate_series(1, 40) i;
+insert into pool_weight (pool, workspace_id, weight, set_by, set_at)
+    select 'pool-' || i, id, 2, 'b', now() from workspace, generate_series(1, 4) i where phase = 'ready';
+insert into workspace_use (workspace_id, pool, used, at)
+    select id, case when i > 0 then 'pool-' || i else '' end, 1000, now() from workspace, generate_series(0, 4) i;
 update lease set ran = tstzrange(now() - fence * interval '1 minute', now() - (fence - 1) * interval '1 minute')
     where released_at is not null;
 insert into gpu (cluster, node, ordinal, uuid, product, memory_mib, first_seen_at, seen_at)

@@ -1,4 +1,4 @@
-"""Preemption on the whole stack, with short times: a guaranteed run, a notice, the stronger request's start, and a second run."""
+"""Preemption on the whole stack, with short times: a guaranteed run, a notice, the start of whom it is for, and a second run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.client import Refused, SchedulingChange
+from cli.client.sharing import WorkspaceQuotaSetting
 from domain.gpr import Phase
 from tests.system.freedom import until
 from tests.system.history import EVENTS, double_grants
@@ -47,6 +48,11 @@ def event(town: Town, gpr_id: UUID, kind: str) -> Event:
     """The first of that kind, once there is one."""
     until(lambda: any(one.kind == kind for one in town.native.events(gpr_id)), f"{gpr_id} {kind}", STEP_SECONDS_MAX)
     return next(one for one in town.native.events(gpr_id) if one.kind == kind)
+
+
+def why(town: Town, gpr_id: UUID) -> str:
+    estimate = town.native.gpr(gpr_id).estimate
+    return estimate.reason if estimate else ""
 
 
 def test_a_weaker_lease_runs_its_guaranteed_time_is_told_makes_room_and_runs_again(town: Town) -> None:
@@ -94,6 +100,32 @@ def test_when_the_stronger_request_goes_the_weaker_one_goes_on(town: Town) -> No
     assert native.gpr(weak.id).end_at == weak.end_at
     assert native.gpr(weak.id).phase is Phase.ACTIVE
     native.release(weak.id)
+
+
+def test_what_is_guaranteed_and_lent_within_a_band_is_told_comes_back_and_is_lent_again(town: Town) -> None:
+    native = town.native
+    lender, wish = town.workspace(), {"priority": 150, **GANG}
+    native.set_workspace_quota(lender, WorkspaceQuotaSetting(gpus=NODES * FREE_GPUS))
+    borrower = town.submit(town.workspace(), "borrower", "10m", preemptible=True, **wish)
+    town.reached(borrower.id, Phase.ACTIVE)
+    train = town.submit(lender, "train", "6s", **wish)
+
+    told = event(town, borrower.id, "preempted")
+    assert (told.detail["for"], told.detail["taken_back"]) == (str(train.id), True)
+    ends_at = native.gpr(borrower.id).end_at
+    assert ends_at == told.at + NOTICE
+    until(lambda: "when borrower, which borrows, is preempted" in why(town, train.id), "the reason", STEP_SECONDS_MAX)
+    promise = native.gpr(train.id).promise
+    assert promise
+    assert promise.starts_at
+
+    started = town.granted_at(town.reached(train.id, Phase.EXPIRED).id)
+    assert ends_at <= started <= promise.starts_at + BUSY_MAX
+    [notice] = [notice for notice in native.notices(borrower.id) if notice.kind == "preempted"]
+    assert "to which what it borrows is guaranteed" in notice.message
+    assert town.reached(borrower.id, Phase.ACTIVE).preemptions == 1
+    assert not [one for one in native.events(train.id) if one.kind == "preempted"]
+    native.release(borrower.id)
 
 
 def test_no_gpu_was_given_to_two(town: Town) -> None:

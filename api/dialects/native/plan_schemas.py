@@ -33,7 +33,7 @@ class WhatIf(Request):
     memory_gib: MemoryGib = Field(0, description="At least, per GPU.")
     clusters: Words = Field(default_factory=list, description="In order of preference; empty: all of the workspace.")
     pool: Text = Field("", description="Only nodes of this pool; empty: the workspace's, or nodes of none.")
-    preemptible: Flag = Field(False, description="If it may be ended early, for a request of a stronger band.")
+    preemptible: Flag = Field(False, description="If it may be ended early, for another request.")
 
 
 class WhatIfs(Request):

@@ -99,7 +99,7 @@ class SchedulingSetting(Request):
     gpu_hours_max: _Count | None = Field(None, description="Likewise, in all.")
     grace_seconds: _Seconds | None = Field(None, description="For so long it need not be used; 0: as long as it lasts.")
     guaranteed_seconds: _Seconds | None = Field(
-        None, description="For so long after it became active no lease is ended early for a stronger request."
+        None, description="For so long after it became active no lease is ended early for another request."
     )
     notice_seconds: _NoticeSeconds | None = Field(None, description="So long before such an end it is told.")
 
@@ -126,9 +126,18 @@ class WeightSetting(Request):
     weight: Annotated[int, Field(strict=True, ge=1, le=1000), WHOLE]
 
 
+class PoolShareView(Answer):
+    """The same in a pool that has weights: what is had there counts there alone."""
+
+    pool: str
+    weight: int
+    gpu_hours_used: float
+
+
 class ShareView(Answer):
     """What is due to a workspace beside others, and what it had lately: the older, the less it counts."""
 
     workspace: str
     weight: int
     gpu_hours_used: float
+    pools: list[PoolShareView] = Field(description="In which it weighs or had anything; by name.")

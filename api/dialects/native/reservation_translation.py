@@ -91,7 +91,15 @@ def scheduling_view(policy: SchedulingPolicy) -> schemas.SchedulingView:
 
 def share_view(share: Share) -> schemas.ShareView:
     """What is due to a workspace."""
-    return schemas.ShareView(workspace=share.workspace, weight=share.weight, gpu_hours_used=share.gpu_hours_used)
+    return schemas.ShareView(
+        workspace=share.workspace,
+        weight=share.weight,
+        gpu_hours_used=share.gpu_hours_used,
+        pools=[
+            schemas.PoolShareView(pool=one.pool, weight=one.weight, gpu_hours_used=one.gpu_hours_used)
+            for one in share.pools
+        ],
+    )
 
 
 def _occurrence(reservation: Reservation, one: Occurrence) -> schemas.OccurrenceView:

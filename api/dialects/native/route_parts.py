@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from api.dialects.native.schemas import FailureAnswer
 
@@ -14,6 +14,7 @@ PAGE_MAX: Final = 500
 SEQUENCE_MAX: Final = 2**62
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+PathName = Annotated[str, Path(max_length=63, pattern=r"^[^\x00]*$")]
 After = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="`next` of the page before.")]
 
 

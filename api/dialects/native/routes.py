@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from api.auth.current_caller import CurrentCaller
@@ -16,20 +16,31 @@ from api.dialects.native import (
     hardware_routes,
     maintenance_routes,
     plan_routes,
+    pool_routes,
     reservation_routes,
     schemas,
     share_routes,
 )
 from api.dialects.native import translation as native
-from api.dialects.native.route_parts import CHANGE, LIST, LOOK, PREFIX, SEQUENCE_MAX, After, Limit, fails, native_router
-from api.operations import access, gprs, inventory, pools, prices, quotas, workspaces
+from api.dialects.native.route_parts import (
+    CHANGE,
+    LIST,
+    LOOK,
+    PREFIX,
+    SEQUENCE_MAX,
+    After,
+    Limit,
+    PathName,
+    fails,
+    native_router,
+)
+from api.operations import access, gprs, inventory, prices, quotas, workspaces
 from api.payloads import body_of, payload
 from domain.gpr import Phase
 
 router = native_router()
 
 PhaseWords = Annotated[str, Field(pattern=f"^({'|'.join(Phase)})(,({'|'.join(Phase)}))*$")]
-PathName = Annotated[str, Path(max_length=63, pattern=r"^[^\x00]*$")]
 ClusterName = Annotated[str | None, Query(max_length=253, pattern=r"^[^\x00]*$")]
 
 
@@ -197,55 +208,7 @@ async def list_clusters(call: CurrentCall) -> Response:
     return native.answer(native.cluster_list(await inventory.clusters(call)))
 
 
-# --- pools and quotas -------------------------------------------------------------------------------------------------
-
-
-@router.get("/pools", tags=["Pools and quotas"], response_model=schemas.PoolList, responses=fails())
-async def list_pools(call: CurrentCall) -> Response:
-    """Pools, and the nodes that they set aside."""
-    return native.answer(native.pool_list(await pools.listing(call)))
-
-
-@router.post(
-    "/pools",
-    tags=["Pools and quotas"],
-    status_code=HTTPStatus.CREATED,
-    response_model=schemas.PoolView,
-    responses=CHANGE,
-    openapi_extra=body_of(schemas.PoolSubmission),
-)
-async def create_pool(
-    call: CurrentCall, body: Annotated[schemas.PoolSubmission, payload(schemas.PoolSubmission)]
-) -> Response:
-    """Set nodes aside for those who name the pool. Administrators only."""
-    pool = await pools.create(call, body.name, body.description, body.nodes)
-    return native.answer(native.pool_view(pool), HTTPStatus.CREATED)
-
-
-@router.get("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=LOOK)
-async def get_pool(call: CurrentCall, pool: PathName) -> Response:
-    """One pool."""
-    return native.answer(native.pool_view(await pools.find(call, pool)))
-
-
-@router.patch(
-    "/pools/{pool}",
-    tags=["Pools and quotas"],
-    response_model=schemas.PoolView,
-    responses=CHANGE,
-    openapi_extra=body_of(schemas.PoolChange, required=False),
-)
-async def change_pool(
-    call: CurrentCall, pool: PathName, body: Annotated[schemas.PoolChange, payload(schemas.PoolChange)]
-) -> Response:
-    """Change a pool's nodes or what is said of it. What runs on a node goes on. Administrators only."""
-    return native.answer(native.pool_view(await pools.change(call, pool, native.pool_change_of(body))))
-
-
-@router.delete("/pools/{pool}", tags=["Pools and quotas"], response_model=schemas.PoolView, responses=CHANGE)
-async def delete_pool(call: CurrentCall, pool: PathName) -> Response:
-    """Let its nodes serve those who name no pool. Refused while it is used. Administrators only."""
-    return native.answer(native.pool_view(await pools.delete(call, pool)))
+# --- quotas -----------------------------------------------------------------------------------------------------------
 
 
 @router.get("/quotas", tags=["Pools and quotas"], response_model=schemas.QuotaList, responses=fails())
@@ -352,7 +315,7 @@ def _phases(words: list[str] | None) -> frozenset[Phase]:
     return frozenset(Phase(word) for part in words or Phase for word in part.split(","))
 
 
-for part in (plan_routes, hardware_routes, reservation_routes, maintenance_routes, share_routes):
+for part in (plan_routes, pool_routes, hardware_routes, reservation_routes, maintenance_routes, share_routes):
     router.routes.extend(part.router.routes)
 
 NATIVE: Final = Dialect(
@@ -365,12 +328,11 @@ NATIVE: Final = Dialect(
         schemas.GprSubmission,
         schemas.GprChange,
         schemas.WorkspaceSubmission,
-        schemas.PoolSubmission,
-        schemas.PoolChange,
         schemas.QuotaSetting,
         schemas.PriceSetting,
         schemas.KeySubmission,
         *plan_routes.REQUESTS,
+        *pool_routes.REQUESTS,
         *hardware_routes.REQUESTS,
         *reservation_routes.REQUESTS,
         *maintenance_routes.REQUESTS,

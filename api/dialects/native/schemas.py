@@ -71,7 +71,9 @@ class GprSubmission(Request):
     pool: Text = Field("", description="Only nodes of this pool; empty: the workspace's, or nodes of none.")
     requeue_on_failure: Flag = Field(True, description="Queue again when provisioning fails, rather than fail.")
     preemptible: Flag = Field(
-        False, description="Its lease may be ended early for a request of a stronger band; then it is queued again."
+        False,
+        description="Its lease may be ended early, for a request of a stronger band or one to which is guaranteed what it borrows; "
+        "then it is queued again.",
     )
     idle_timeout: Duration | None = Field(None, description="Tell me when nobody has used its GPUs for so long.")
     release_when_idle: Flag = Field(False, description="And then, after a warning, release it. Needs `idle_timeout`.")
@@ -143,7 +145,7 @@ class GprView(Answer):
     band: Band
     requeue_on_failure: bool
     preemptible: bool
-    preemptions: int = Field(description="How often its lease made room for a stronger request.")
+    preemptions: int = Field(description="How often its lease made room for another request.")
     submitted_by: str
     submitted_at: datetime
     active_at: datetime | None
@@ -312,46 +314,6 @@ class ClusterList(Answer):
     """Registered clusters by name."""
 
     items: list[ClusterView]
-
-
-class PoolNodeView(Answer):
-    """A node by the place where it is."""
-
-    cluster: str
-    node: str
-
-
-class PoolSubmission(Request):
-    """Nodes to be set aside for those who name the pool."""
-
-    name: NewName
-    description: Text = ""
-    nodes: Words = Field(default_factory=list, description="By name; `cluster/name` where several clusters have it.")
-
-
-class PoolChange(Request):
-    """What may change about a pool; absent fields stay."""
-
-    description: Text | None = None
-    nodes: Words | None = Field(None, description="All that it is to have from now on.")
-    add: Words = Field(default_factory=list)
-    remove: Words = Field(default_factory=list)
-
-
-class PoolView(Answer):
-    """Nodes that serve only requests that name the pool."""
-
-    name: str
-    description: str
-    nodes: list[PoolNodeView]
-    created_by: str
-    created_at: datetime
-
-
-class PoolList(Answer):
-    """Pools by name."""
-
-    items: list[PoolView]
 
 
 class AmountsView(Answer):

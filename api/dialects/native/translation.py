@@ -11,7 +11,6 @@ from api.dialects.native import schemas
 from api.operations.access import KeyRequest, MadeKey
 from api.operations.gprs import Change, Submission
 from api.operations.inventory import SeenNode
-from api.operations.pools import PoolChange
 from api.operations.prices import NewPrice
 from api.operations.quotas import NewQuota
 from api.operations.workspaces import Kubeconfig
@@ -23,7 +22,7 @@ from domain.gpr import HOLDING, EndCause, Estimate, Gpr, GprRequest, Phase
 from domain.hardware import Cluster, memory_gib
 from domain.history import Event, Notice
 from domain.identity import Caller
-from domain.limits import Amounts, Pool, Quota
+from domain.limits import Amounts, Quota
 from domain.prices import Price
 from domain.priority import band_of, checked_priority
 from domain.workload import GPR_KIND
@@ -86,11 +85,6 @@ def workspace_request_of(body: schemas.WorkspaceSubmission) -> WorkspaceRequest:
         description=body.description,
         pool=body.pool,
     )
-
-
-def pool_change_of(body: schemas.PoolChange) -> PoolChange:
-    """The change that is asked for."""
-    return PoolChange(body.description, body.nodes, body.add, body.remove)
 
 
 def new_quota_of(namespace: str, body: schemas.QuotaSetting) -> NewQuota:
@@ -274,22 +268,6 @@ def key_created(made: MadeKey) -> schemas.KeyCreated:
 def key_list(keys: Sequence[ApiKey]) -> schemas.KeyList:
     """Keys."""
     return schemas.KeyList(items=[key_view(key) for key in keys])
-
-
-def pool_view(pool: Pool) -> schemas.PoolView:
-    """A pool."""
-    return schemas.PoolView(
-        name=pool.name,
-        description=pool.description,
-        nodes=[schemas.PoolNodeView(cluster=one.cluster, node=one.node) for one in pool.nodes],
-        created_by=pool.created_by,
-        created_at=pool.created_at,
-    )
-
-
-def pool_list(found: Sequence[Pool]) -> schemas.PoolList:
-    """Pools."""
-    return schemas.PoolList(items=[pool_view(pool) for pool in found])
 
 
 def quota_view(quota: Quota) -> schemas.QuotaView:

@@ -58,6 +58,15 @@ def test_what_can_be_preempted_counts_against_no_guarantee() -> None:
     assert kinds(uses) == {"workspace/ws/ceiling", "department/research/ceiling", f"user/{ANN}"}
 
 
+def test_what_is_guaranteed_to_a_workspace_and_its_department_is_known_by_key_whether_or_not_it_is_limited() -> None:
+    keys = (f"workspace/{ID}/guaranteed", "department/research/guaranteed")
+    assert limits(a_share()).guarantees(ID) == keys
+    found = by_key(limits(a_share(Allowance(4), Allowance(8))))
+    assert [found[key].total for key in keys] == [4, 8]
+    stranger = str(uuid4())
+    assert limits(a_share()).guarantees(stranger) == (f"workspace/{stranger}/guaranteed",)
+
+
 def test_only_what_is_limited_is_counted() -> None:
     found = limits(a_share(Allowance(4)), one=Amounts(gpus=3), two=Amounts(cpu_millis=5))
     assert kinds(found.uses(ID, "one", Amounts(1, 7, 9))) == {"ws/one/gpus", "workspace/ws/guaranteed"}

@@ -252,21 +252,28 @@ def kept_only(snapshot: Snapshot) -> Oracle:
 
 
 def strongest_first(snapshot: Snapshot) -> list[Claim]:
-    """By aged priority; equals by what their workspaces have had for each unit of weight, then by age."""
+    """By aged priority; equals by what their workspaces have had for each unit of weight, in some pools apart, then by age."""
     aged = [replace(claim, priority=_aged(claim, snapshot)) for claim in snapshot.queue]
     aged.sort(key=lambda claim: (-claim.priority, claim.sequence))
-    weights = {standing.workspace: standing.weight for standing in snapshot.standings}
-    had = Counter({standing.workspace: standing.used for standing in snapshot.standings})
+    weights = {(standing.workspace, standing.pool): standing.weight for standing in snapshot.standings}
+    had = Counter({(standing.workspace, standing.pool): standing.used for standing in snapshot.standings})
     for lease in snapshot.leases:
         left = DAY if lease.until is None else max(0, int((lease.until - snapshot.now).total_seconds()))
-        had[lease.workspace] += left * len(lease.gpus)
+        had[_account(lease, snapshot)] += left * len(lease.gpus)
     turns = {}
     for claim in aged:
-        turn = had[claim.workspace] * 1000 // weights.get(claim.workspace, 1)
+        account = _account(claim, snapshot)
+        turn = had[account] * 1000 // weights.get(account, 1)
         turns[claim.gpr_id] = (-claim.priority, turn if snapshot.standings else 0, claim.sequence)
         seconds = DAY if claim.duration_seconds is None else claim.duration_seconds
-        had[claim.workspace] += claim.nodes * claim.gpus_per_node * seconds
+        had[account] += claim.nodes * claim.gpus_per_node * seconds
     return sorted(snapshot.queue, key=lambda claim: turns[claim.gpr_id])
+
+
+def _account(user: Claim | LeaseView, snapshot: Snapshot) -> tuple[str, str]:
+    """Whose, and of which pool, if anybody stands anywhere in that one."""
+    apart = any(standing.pool == user.pool for standing in snapshot.standings)
+    return user.workspace, user.pool if apart else ""
 
 
 def _aged(claim: Claim, snapshot: Snapshot) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.plan import Forecast, Grant, Plan, outcome_of, plan, plan_grants
+from planner.plan import Forecast, Grant, Plan, decide, outcome_of, plan
 from planner.snapshot import Claim, NodeView, Snapshot
 from tests.pure.planner.oracle import Oracle, Start
 from tests.pure.planner.worlds import LAW, WORLDS, claims, law
@@ -136,7 +136,7 @@ def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapsh
 @LAW
 @given(WORLDS)
 def test_grants_alone_are_the_grants_of_the_whole_plan(snapshot: Snapshot) -> None:
-    assert plan_grants(snapshot) == plan(snapshot).grants
+    assert decide(snapshot).grants == plan(snapshot).grants
 
 
 @LAW

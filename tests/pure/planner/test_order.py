@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from planner.order import in_order
 from planner.snapshot import Claim, LeaseView, Snapshot, Standing
 from planner.usage import decayed
 from tests.builders_planner import HOUR, NOON, a_claim, a_lease, a_snapshot, at, gpus_of
-from tests.pure.planner.worlds import LAW
+from tests.pure.planner.worlds import LAW, kept_snapshots
 
 DAY = timedelta(days=1)
 RED, BLUE = Standing("red"), Standing("blue")
@@ -62,6 +63,70 @@ def test_what_running_leases_will_still_take_counts_as_had() -> None:
 def test_a_workspace_without_a_standing_has_had_nothing() -> None:
     queue = [*_of("red", "r1"), *_of("new", "n1")]
     assert _names(*queue, standings=(Standing("red", used=1),)) == ["n1", "r1"]
+
+
+# --- pools that are reckoned apart ------------------------------------------------------------------------------------
+
+RED_IN_GOLD, BLUE_IN_GOLD = Standing("red", pool="gold"), Standing("blue", pool="gold")
+
+
+def test_in_a_pool_counts_what_is_weighed_there_and_elsewhere_what_is_weighed_else() -> None:
+    standings = (Standing("red", weight=2), BLUE, RED_IN_GOLD, Standing("blue", weight=2, pool="gold"))
+    turns = ["b1", "r1", "r2", "b2", "r3", "r4", "b3"]
+    outside = [*_of("blue", "b1", "b2", "b3"), *_of("red", "r1", "r2", "r3", "r4")]
+    assert _names(*outside, standings=standings) == turns
+    inside = [replace(claim, pool="gold", workspace="blue" if claim.workspace == "red" else "red") for claim in outside]
+    assert _names(*inside, standings=standings) == turns
+
+
+def test_what_was_had_elsewhere_does_not_count_in_a_pool_apart_nor_the_other_way_round() -> None:
+    standings = (Standing("red", used=9 * HOUR), BLUE, RED_IN_GOLD, Standing("blue", used=HOUR, pool="gold"))
+    inside = [*_of("blue", "b1", pool="gold"), *_of("red", "r1", pool="gold")]
+    assert _names(*inside, standings=standings) == ["r1", "b1"]
+    outside = [*_of("red", "r1"), *_of("blue", "b1")]
+    assert _names(*outside, standings=standings) == ["b1", "r1"]
+
+
+def test_leases_count_where_they_were_asked_for() -> None:
+    lease = a_lease("run", gpus_of("node-1", 0), HOUR, workspace="red", pool="gold")
+    standings = (RED, BLUE, RED_IN_GOLD, BLUE_IN_GOLD)
+    inside = [*_of("red", "r1", pool="gold"), *_of("blue", "b1", pool="gold")]
+    assert _names(lease, *inside, standings=standings) == ["b1", "r1"]
+    outside = [*_of("red", "r1"), *_of("blue", "b1")]
+    assert _names(lease, *outside, standings=standings) == ["r1", "b1"]
+    assert _names(lease, *outside, standings=(RED, BLUE)) == ["b1", "r1"]
+
+
+def test_a_pool_in_which_nobody_stands_counts_with_all_else() -> None:
+    standings = (Standing("red", used=HOUR), BLUE, RED_IN_GOLD)
+    queue = [*_of("red", "r1", pool="silver"), *_of("blue", "b1", "b2"), *_of("blue", "b3", pool="silver")]
+    assert _names(*queue, standings=standings) == ["b1", "r1", "b2", "b3"]
+
+
+def test_what_a_workspace_asks_for_in_one_account_does_not_take_its_turn_in_another() -> None:
+    queue = [*_of("red", "r1", "r2", pool="gold"), *_of("red", "r3"), *_of("blue", "b1")]
+    assert _names(*queue, standings=(RED, BLUE, RED_IN_GOLD)) == ["r1", "r3", "b1", "r2"]
+
+
+def test_who_stands_nowhere_in_a_pool_apart_weighs_one_there() -> None:
+    queue = [*_of("red", "r1", "r2", pool="gold"), *_of("new", "n1", "n2", "n3", pool="gold")]
+    standings = (Standing("new", weight=9), Standing("red", weight=2, pool="gold"))
+    assert _names(*queue, standings=standings) == ["r1", "n1", "r2", "n2", "n3"]
+
+
+@LAW
+@given(kept_snapshots())
+def test_each_account_is_in_the_order_that_it_would_have_alone(snapshot: Snapshot) -> None:
+    apart = {standing.pool for standing in snapshot.standings} - {""}
+
+    def mine(pool: str, one: Claim | LeaseView) -> bool:
+        return (one.pool if one.pool in apart else "") == pool
+
+    for pool in {"", *apart}:
+        queue = tuple(claim for claim in snapshot.queue if mine(pool, claim))
+        leases = tuple(lease for lease in snapshot.leases if mine(pool, lease))
+        alone = in_order(replace(snapshot, queue=queue, leases=leases))
+        assert [claim for claim in in_order(snapshot) if mine(pool, claim)] == alone
 
 
 def test_priority_goes_before_fair_share() -> None:

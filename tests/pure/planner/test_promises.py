@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from planner.plan import Plan, plan, plan_grants
+from planner.plan import Plan, decide, plan
 from planner.reasons import ReasonCode
 from planner.snapshot import Claim, LeaseView, NodeView
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
@@ -52,7 +52,7 @@ def test_a_promised_claim_starts_earlier_when_it_can() -> None:
 
 def test_a_promise_for_now_is_granted_though_what_is_kept_leaves_nothing_free() -> None:
     promised = _kept(a_claim("promised", gpus=8), "node-1", pinned=0)
-    grants = plan_grants(a_snapshot(a_node(), promised, turnaround_seconds=0))
+    grants = decide(a_snapshot(a_node(), promised, turnaround_seconds=0)).grants
     assert [grant.gpr_id for grant in grants] == ["promised"]
 
 

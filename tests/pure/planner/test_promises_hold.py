@@ -163,6 +163,7 @@ class Town(RuleBasedStateMachine):
             until=None if lasts is None else self.world.now + lasts * SECOND,
             gpus=grant.gpus,
             uses=claim.uses,
+            pool=claim.pool,
         )
         queue = tuple(other for other in self.world.queue if other is not claim)
         self.world = replace(self.world, leases=(*self.world.leases, lease), queue=queue)
