@@ -387,7 +387,7 @@ def test_weights_in_a_pool_are_listed_set_and_removed() -> None:
     assert shown[1].split() == ["gold", "physics", "3", "12.5", "ada"]
     only = _document(berth(script, "pool", "weight", "gold", "vision", "--json"))
     assert [(one["workspace"], one["weight"]) for one in only] == [("vision", 1)]
-    assert berth(script, "pool", "weight", "gold", "speech").stdout == "none\n"
+    assert berth(script, "pool", "weight", "gold", "speech").stdout == "no weight of its own\n"
     path = "/berth/v1/pools/gold/weights/physics"
     script = Script().on(f"PUT {path}", a_weight()).on(f"DELETE {path}", a_weight())
     assert _document(berth(script, "pool", "weight", "gold", "physics", "--set", "3", "--json"))["weight"] == 3
