@@ -96,13 +96,16 @@ class Preemptions:
 
     def may_help(self, claim: Claim) -> bool:
         """False is certain."""
-        return (
-            _rank(claim) >= self._weakest
-            and self._tried < CLAIMS_TRIED_MAX
-            and not (claim.pinned_start or claim.fixed_start)
-            and not (claim.was_preempted or claim.was_taken_back or claim.has_preempted)
-            and self._world.earliest_asked(claim) <= self._freed
-            and self._may_help(claim, self._lent.room(claim))
+        if _rank(claim) < self._weakest or self._tried >= CLAIMS_TRIED_MAX or claim.pinned_start or claim.fixed_start:
+            return False
+        if claim.was_preempted or claim.was_taken_back or claim.has_preempted:
+            return False
+        if self._world.earliest_asked(claim) > self._freed:
+            return False
+        room = self._lent.room(claim)
+        may_take_back = bool(room) and _owner(claim, room) not in self._nothing_due
+        return (_rank(claim) > self._weakest or may_take_back) and self._vain.isdisjoint(
+            (_wanted(claim, room), _wanted_of_nodes(claim, room))
         )
 
     def window(self, claim: Claim, without: Window | None) -> Window | None:
@@ -142,13 +145,6 @@ class Preemptions:
         return self._tried >= CLAIMS_TRIED_MAX
 
     # --- whose leases end ---------------------------------------------------------------------------------------------
-
-    def _may_help(self, claim: Claim, room: Room) -> bool:
-        """As `may_help`, of a claim that may have back what is guaranteed by these."""
-        may_take_back = bool(room) and _owner(claim, room) not in self._nothing_due
-        return (_rank(claim) > self._weakest or may_take_back) and self._vain.isdisjoint(
-            (_wanted(claim, room), _wanted_of_nodes(claim, room))
-        )
 
     def _shares_may_fit(self, claim: Claim) -> bool:
         """False is certain, and soon found: many wait for limits that nobody helps by ending early."""

@@ -161,7 +161,7 @@ class World:
         for node in window.nodes:
             node.take(window.start, end, claim.gpus_per_node, holder)
         if window.start == 0:
-            self._free_now -= claim.nodes * claim.gpus_per_node
+            self._free_now -= claim.gpus_in_all
         for share in self._counted(claim):
             share.budget.take(window.start, end, share.amount, holder)
 
@@ -172,7 +172,7 @@ class World:
         for node in window.nodes:
             node.give_back(window.start, end, claim.gpus_per_node, holder)
         if window.start == 0:
-            self._free_now += claim.nodes * claim.gpus_per_node
+            self._free_now += claim.gpus_in_all
         for share in self._counted(claim):
             share.budget.give_back(window.start, end, share.amount, holder)
         self._forget_what_is_proved()
@@ -209,7 +209,7 @@ class World:
 
     def might_start_now(self, claim: Claim) -> bool:
         """False is certain, and stays so for the rest of the pass."""
-        if claim.nodes * claim.gpus_per_node > self._free_now:
+        if claim.gpus_in_all > self._free_now:
             return False
         wanted = (claim.nodes, claim.gpus_per_node, claim.spread, *_asked(claim))
         if wanted in self._hopeless or self.earliest_asked(claim):
