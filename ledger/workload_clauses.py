@@ -96,11 +96,25 @@ def _of_text(column: str, condition: Condition, type_name: str, parameters: Para
         return f"{column} {_COMPARED[operator]} {parameters.put(value, type_name)}"
     if operator is Operator.BEGINS:
         return f"{column} ^@ {parameters.put(value, 'text')}"
+    return _like(column, condition.field, operator, str(value), parameters)
+
+
+def _like(column: str, field: Field, operator: Operator, part: str, parameters: Parameters) -> str:
+    pattern = _PATTERN[operator].format(_escaped(part))
     negated = "not " if operator is Operator.LACKS else ""
-    pattern = _PATTERN[operator].format(_escaped(str(value)))
     clause = f"{column} {negated}like {parameters.put(pattern, 'text')}"
-    by_grams = condition.field is Field.NAME and operator is not Operator.LACKS and len(str(value)) >= GRAM
-    return f"{clause}\n  and {_by_grams(str(value).translate(_LOWER), parameters)}" if by_grams else clause
+    if operator is Operator.LACKS:
+        return clause
+    if field is Field.NAME and len(part) >= GRAM:
+        return f"{clause}\n  and {_by_grams(part.translate(_LOWER), parameters)}"
+    if field in COUNTED - OF_A_WORKSPACE:
+        return f"{clause}\n  and {_occurs(field, pattern, parameters)}"
+    return clause
+
+
+def _occurs(field: Field, pattern: str, parameters: Parameters) -> str:
+    """No index finds parts of words; the counts know all words there are, so that for a part of none nothing is read."""
+    return f"exists (select from workload_counts c where c.is_total and c.{field.value} like {parameters.put(pattern, 'text')})"
 
 
 def _number(condition: Condition) -> float:
