@@ -6,8 +6,22 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+from hypothesis import given
+
+from bench import laws
 from bench._plot import Series, log_log
 from bench.mutants import ROOT, copy_of_the_planner, table
+from planner.snapshot import Snapshot
+from tests.pure.planner import (
+    test_forecasts_come_true,
+    test_laws,
+    test_openings,
+    test_order,
+    test_preemption_laws,
+    test_windows,
+)
+from tests.pure.planner.worlds import WORLDS
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -49,3 +63,23 @@ def test_killed_mutants_are_counted_and_survivors_named(tmp_path: Path) -> None:
         "steps: 5 mutants: 2 killed, 1 not tried, 1 survived, 1 without end or answer",
         "  survived: two",
     ]
+
+
+def test_the_long_form_judges_by_every_law_about_worlds() -> None:
+    modules = (test_forecasts_come_true, test_laws, test_openings, test_order, test_preemption_laws, test_windows)
+    written = [name for module in modules for name, one in vars(module).items() if hasattr(one, "hypothesis")]
+    judged_by = [law.__name__ for kind in laws.KINDS for law in kind.laws]
+    assert sorted(judged_by) == sorted(set(written) - {"test_two_leases_in_a_row_count_as_one"})
+
+
+def test_a_seed_of_the_long_form_counts_each_law_once_and_names_what_breaks() -> None:
+    kind = laws.KINDS[0]
+    assert laws.judged(kind, "3-0", 3) == len(kind.laws)
+
+    def broken(snapshot: Snapshot) -> None:
+        assert not snapshot
+
+    law = given(WORLDS)(broken)
+    with pytest.raises(AssertionError) as breaks:
+        laws.judged(laws.Kind(kind.make, (law,)), "3-0", 3)
+    assert breaks.value.__notes__ == ["broken: --seed 3"]

@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from hypothesis import strategies as st
-
 from domain.priority import Band, band_of
 from planner.snapshot import UNLIMITED, Claim, LeaseView, Limit
 from tests.builders_planner import HIGH, LOW, MEDIUM, NOON, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
+from tests.pure.planner.chance import Chance, drawn
 from tests.pure.planner.oracle import Oracle
-from tests.pure.planner.worlds import CHANGES, planned_claims, snapshots
+from tests.pure.planner.worlds import EITHER, changes, planned_claim, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,75 +21,69 @@ if TYPE_CHECKING:
 BANDS = list(Band)
 OWNERS = {"red": ("red", "warm"), "green": ("green", "cold"), "blue": ("blue", "cold")}
 """What is guaranteed to each workspace, and to its department."""
-AMOUNTS = st.sampled_from([0, None, 8, 12, 4, 2, 6, 8, 16, None, UNLIMITED])
-MOSTLY_MEDIUM = st.sampled_from([MEDIUM] * 12 + [LOW, HIGH])
+AMOUNTS = (0, None, 8, 12, 4, 2, 6, 8, 16, None, UNLIMITED)
+MOSTLY_MEDIUM = (*[MEDIUM] * 12, LOW, HIGH)
 
 
-@st.composite
-def worlds(draw: st.DrawFn) -> Snapshot:
+def loose_world(chance: Chance) -> Snapshot:
     """Full of leases that mostly may end early; of claims that are mostly easily pleased, and mostly strong."""
-    snapshot = draw(snapshots(st.sampled_from([None, 3, 20, 30, 40])))
-    leases = tuple(draw(loose(lease)) for lease in snapshot.leases)
-    nodes = tuple(replace(node, pools=frozenset(), usable=True) for node in snapshot.nodes)
-    queue = tuple(draw(eager(draw(planned_claims(claim.sequence, nodes)))) for claim in snapshot.queue[:6])
-    notice = draw(st.sampled_from([0, 1, 2]))
-    made = replace(snapshot, nodes=nodes, leases=leases, queue=queue, notice_seconds=notice)
-    return draw(shared(made)) if draw(st.booleans()) else made
+    plain = snapshot(chance, [None, 3, 20, 30, 40])
+    leases = tuple(loose(chance, lease) for lease in plain.leases)
+    nodes = tuple(replace(node, pools=frozenset(), usable=True) for node in plain.nodes)
+    queue = tuple(eager(chance, planned_claim(chance, claim.sequence, nodes)) for claim in plain.queue[:6])
+    made = replace(plain, nodes=nodes, leases=leases, queue=queue, notice_seconds=chance.pick([0, 1, 2]))
+    return shared(chance, made) if chance.pick(EITHER) else made
 
 
-@st.composite
-def lent_worlds(draw: st.DrawFn) -> Snapshot:
+def lent_world(chance: Chance) -> Snapshot:
     """In which everything is held, mostly within one band, and most claims could have something back."""
-    nodes = tuple(a_node(f"n{number}", gpus=4) for number in range(draw(st.integers(1, 3))))
-    leases = [lease for node in nodes for lease in draw(full(node))]
-    claims = [draw(owed(sequence, nodes)) for sequence in range(draw(st.integers(1, 5)))]
-    times = {"turnaround_seconds": draw(st.sampled_from([0, 1])), "notice_seconds": draw(st.sampled_from([0, 1, 2]))}
-    return draw(shared(a_snapshot(*nodes, *leases, *claims, **times)))
+    nodes = tuple(a_node(f"n{number}", gpus=4) for number in range(chance.number(1, 3)))
+    leases = [lease for node in nodes for lease in full(chance, node)]
+    claims = [owed(chance, sequence, nodes) for sequence in range(chance.number(1, 5))]
+    times = {"turnaround_seconds": chance.pick([0, 1]), "notice_seconds": chance.pick([0, 1, 2])}
+    return shared(chance, a_snapshot(*nodes, *leases, *claims, **times))
 
 
-@st.composite
-def full(draw: st.DrawFn, node: NodeView) -> list[LeaseView]:
+def full(chance: Chance, node: NodeView) -> list[LeaseView]:
     """Leases that hold all of a node."""
     found, first = list[LeaseView](), 0
     while first < node.gpus:
-        count = draw(st.sampled_from([1, 1, 2, 3]))
+        count = chance.pick([1, 1, 2, 3])
         gpus = gpus_of(node.name, *range(first, min(first + count, node.gpus)))
-        workspace = draw(st.sampled_from(list(OWNERS)))
-        lease = a_lease(f"{node.name}-{first}", gpus, draw(st.sampled_from([None, 40, 90])), workspace=workspace)
+        workspace = chance.pick(list(OWNERS))
+        lease = a_lease(f"{node.name}-{first}", gpus, chance.pick([None, 40, 90]), workspace=workspace)
         lease = replace(lease, fence=100 * int(node.name[1:]) + first)
-        begun, preemptible = at(-draw(st.integers(1, 9))), not draw(RARELY)
+        begun, preemptible = at(-chance.number(1, 9)), not chance.pick(RARELY)
         plain = replace(lease, begun_at=begun, preemptible=preemptible)
-        found.append(draw(loose(lease)) if draw(RARELY) else plain)
+        found.append(loose(chance, lease) if chance.pick(RARELY) else plain)
         first += count
     return found
 
 
-@st.composite
-def owed(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
+def owed(chance: Chance, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
     """Mostly asking for no more than GPUs, and now."""
-    workspace = draw(st.sampled_from(["red", "red", "green", "blue"]))
-    if draw(RARELY):
-        return replace(draw(eager(draw(planned_claims(sequence, nodes)))), clusters=(), workspace=workspace)
+    workspace = chance.pick(["red", "red", "green", "blue"])
+    if chance.pick(RARELY):
+        return replace(eager(chance, planned_claim(chance, sequence, nodes)), clusters=(), workspace=workspace)
     gpus, count, seconds = (
-        draw(st.sampled_from([1, 2, 2, 4])),
-        draw(st.sampled_from([1, 1, 2])),
-        st.sampled_from([5, 9]),
+        chance.pick([1, 2, 2, 4]),
+        chance.pick([1, 1, 2]),
+        chance.pick([5, 9]),
     )
-    return a_claim(
-        f"gpr-{sequence}", gpus, count, workspace=workspace, sequence=sequence, duration_seconds=draw(seconds)
-    )
+    return a_claim(f"gpr-{sequence}", gpus, count, workspace=workspace, sequence=sequence, duration_seconds=seconds)
 
 
-@st.composite
-def shared(draw: st.DrawFn, snapshot: Snapshot) -> Snapshot:
+def shared(chance: Chance, snapshot: Snapshot) -> Snapshot:
     """With guarantees of workspaces and departments, and so that bands decide less often."""
     limits = list(snapshot.limits)
     for key in sorted({key for keys in OWNERS.values() for key in keys}):
-        total, changes = draw(AMOUNTS), sorted(draw(st.one_of(st.just([]), st.just([]), CHANGES)))
+        total, found = chance.pick(AMOUNTS), sorted(changes(chance) if chance.pick([True, False, False]) else [])
         if total is not None:
-            limits.append(Limit(key, total, key, tuple((at(when), then) for when, then in changes), guaranteed=True))
-    leases = (replace(one, priority=draw(MOSTLY_MEDIUM)) for one in snapshot.leases)
-    claims = (replace(one, priority=draw(MOSTLY_MEDIUM), preemptible=draw(RARELY)) for one in snapshot.queue)
+            limits.append(Limit(key, total, key, tuple((at(when), then) for when, then in found), guaranteed=True))
+    leases = (replace(one, priority=chance.pick(MOSTLY_MEDIUM)) for one in snapshot.leases)
+    claims = (
+        replace(one, priority=chance.pick(MOSTLY_MEDIUM), preemptible=chance.pick(RARELY)) for one in snapshot.queue
+    )
     return replace(
         snapshot,
         limits=tuple(limits),
@@ -100,7 +93,7 @@ def shared(draw: st.DrawFn, snapshot: Snapshot) -> Snapshot:
 
 
 User = TypeVar("User", Claim, LeaseView)
-RARELY = st.sampled_from([False] * 6 + [True])
+RARELY = (*[False] * 6, True)
 
 
 def _of_its_owners(user: User, limits: Collection[Limit]) -> User:
@@ -111,34 +104,34 @@ def _of_its_owners(user: User, limits: Collection[Limit]) -> User:
     return replace(user, guarantees=keys, uses=uses)
 
 
-@st.composite
-def eager(draw: st.DrawFn, claim: Claim) -> Claim:
+def eager(chance: Chance, claim: Claim) -> Claim:
     """As it is, or asking for no more than GPUs, and now."""
-    again = draw(st.sampled_from([(False, False)] * 4 + [(True, False), (False, True)]))
+    again = chance.pick([*[(False, False)] * 4, (True, False), (False, True)])
     found = replace(claim, was_preempted=again[0], was_taken_back=again[1])
-    if draw(st.sampled_from([True, False, False])):
+    if chance.pick([True, False, False]):
         return found
     found = replace(found, clusters=(), shape="", instance_type="", memory_gib=0, pool="", excluded_nodes=frozenset())
-    found = replace(
-        found, not_before=None, pinned_start=None, fixed_start=None, uses=draw(st.sampled_from([(), found.uses]))
-    )
-    gpus, nodes = draw(st.sampled_from([1, 2, 2, 4])), draw(st.sampled_from([1, 1, 2]))
-    return replace(found, gpus_per_node=gpus, nodes=nodes, priority=draw(st.sampled_from([MEDIUM, HIGH, HIGH])))
+    found = replace(found, not_before=None, pinned_start=None, fixed_start=None, uses=chance.pick([(), found.uses]))
+    gpus, nodes = chance.pick([1, 2, 2, 4]), chance.pick([1, 1, 2])
+    return replace(found, gpus_per_node=gpus, nodes=nodes, priority=chance.pick([MEDIUM, HIGH, HIGH]))
 
 
-@st.composite
-def loose(draw: st.DrawFn, lease: LeaseView) -> LeaseView:
-    guaranteed = draw(st.sampled_from([None, None, 0, 1, 3]))
+def loose(chance: Chance, lease: LeaseView) -> LeaseView:
+    guaranteed = chance.pick([None, None, 0, 1, 3])
     return replace(
         lease,
-        preemptible=draw(st.sampled_from([True, True, True, False])),
-        priority=draw(st.sampled_from([LOW, LOW, LOW, MEDIUM, HIGH])),
-        begun_at=draw(st.sampled_from([NOON, at(-3), at(-3), at(-9), None])),
+        preemptible=chance.pick([True, True, True, False]),
+        priority=chance.pick([LOW, LOW, LOW, MEDIUM, HIGH]),
+        begun_at=chance.pick([NOON, at(-3), at(-3), at(-9), None]),
         guaranteed_until=None if guaranteed is None else at(guaranteed),
     )
 
 
-WORLDS = st.one_of(worlds(), lent_worlds(), lent_worlds())
+def world_of_leases(chance: Chance) -> Snapshot:
+    return lent_world(chance) if chance.pick([True, True, False]) else loose_world(chance)
+
+
+WORLDS = drawn(world_of_leases)
 
 
 def rank(one: Claim | LeaseView) -> int:

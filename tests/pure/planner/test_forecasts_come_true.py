@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from planner.plan import Forecast, Grant, plan
 from planner.snapshot import Claim, LeaseView, Snapshot
 from tests.builders_planner import a_claim, a_node, a_snapshot, at
-from tests.pure.planner.worlds import law, snapshots
+from tests.pure.planner.chance import Chance, drawn
+from tests.pure.planner.worlds import law, snapshot
 
-ON_TIME = st.sampled_from([None, 1, 2, 4, 7, 12])
+ON_TIME = (None, 1, 2, 4, 7, 12)
 
 
 @dataclass
@@ -80,10 +80,15 @@ def _planned(claim: Claim, forecast: Forecast) -> Claim:
     return replace(claim, planned_cluster=forecast.cluster or "", planned_nodes=forecast.nodes)
 
 
+def world_and_looks(chance: Chance) -> tuple[Snapshot, list[int]]:
+    return snapshot(chance, ON_TIME), [chance.number(0, 40) for _ in range(chance.number(0, 4))]
+
+
 @law(100)
-@given(snapshots(ON_TIME), st.lists(st.integers(0, 40), max_size=4))
-def test_every_claim_starts_exactly_when_its_first_forecast_said(snapshot: Snapshot, idle_looks: list[int]) -> None:
-    run = Run(snapshot)
+@given(drawn(world_and_looks))
+def test_every_claim_starts_exactly_when_its_first_forecast_said(begin: tuple[Snapshot, list[int]]) -> None:
+    world, idle_looks = begin
+    run = Run(world)
     run.to_the_end(idle_looks)
     assert {name: run.started.get(name) for name in run.promised} == run.promised
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from planner.plan import Forecast, Grant, Plan, decide, outcome_of, plan
 from planner.snapshot import Claim, NodeView, Snapshot
+from tests.pure.planner.chance import drawn
 from tests.pure.planner.oracle import Oracle, Start
-from tests.pure.planner.worlds import LAW, WORLDS, claims, law
+from tests.pure.planner.worlds import LAW, WORLDS, law, world_and_newcomer
 
 pytestmark = pytest.mark.usefixtures("small_pages")
 
@@ -124,7 +125,7 @@ def test_the_order_of_the_input_makes_no_difference(snapshot: Snapshot, random: 
 
 
 @LAW
-@given(WORLDS.flatmap(lambda snapshot: st.tuples(st.just(snapshot), claims(99, snapshot.nodes))))
+@given(drawn(world_and_newcomer))
 def test_a_weaker_claim_never_changes_what_stronger_ones_get(world: tuple[Snapshot, Claim]) -> None:
     snapshot, newcomer = world
     weakest = replace(newcomer, priority=0, submitted_at=None)

@@ -6,30 +6,29 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from planner.plan import Grant, Opening, openings, outcome_of
 from planner.snapshot import Claim, Snapshot
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
-from tests.pure.planner.worlds import WORLDS, claims, law
+from tests.pure.planner.chance import Chance, drawn
+from tests.pure.planner.worlds import any_claim, law, world
 
 pytestmark = pytest.mark.usefixtures("small_pages")
 
 
-@st.composite
-def worlds_with_wishes(draw: st.DrawFn) -> tuple[Snapshot, list[Claim]]:
-    snapshot = draw(WORLDS)
+def world_with_wishes(chance: Chance) -> tuple[Snapshot, list[Claim]]:
+    snapshot = world(chance)
     wishes = [
-        replace(draw(claims(100 + number, snapshot.nodes)), gpr_id=f"wish-{number}")
-        for number in range(draw(st.integers(1, 5)))
+        replace(any_claim(chance, 100 + number, snapshot.nodes), gpr_id=f"wish-{number}")
+        for number in range(chance.number(1, 5))
     ]
     return snapshot, wishes
 
 
 @law(200)
-@given(worlds_with_wishes())
-def test_each_wish_is_told_what_it_would_be_told_alone(world: tuple[Snapshot, list[Claim]]) -> None:
-    snapshot, wishes = world
+@given(drawn(world_with_wishes))
+def test_each_wish_is_told_what_it_would_be_told_alone(asked: tuple[Snapshot, list[Claim]]) -> None:
+    snapshot, wishes = asked
     found = openings(snapshot, wishes)
     assert found.keys() == {wish.gpr_id for wish in wishes}
     for wish in wishes:

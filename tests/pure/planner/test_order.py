@@ -11,7 +11,8 @@ from planner.order import in_order
 from planner.snapshot import Claim, LeaseView, Snapshot, Standing
 from planner.usage import decayed
 from tests.builders_planner import HOUR, NOON, a_claim, a_lease, a_snapshot, at, gpus_of
-from tests.pure.planner.worlds import LAW, kept_snapshots
+from tests.pure.planner.chance import drawn
+from tests.pure.planner.worlds import LAW, kept_snapshot
 
 DAY = timedelta(days=1)
 RED, BLUE = Standing("red"), Standing("blue")
@@ -115,7 +116,7 @@ def test_who_stands_nowhere_in_a_pool_apart_weighs_one_there() -> None:
 
 
 @LAW
-@given(kept_snapshots())
+@given(drawn(kept_snapshot))
 def test_each_account_is_in_the_order_that_it_would_have_alone(snapshot: Snapshot) -> None:
     apart = {standing.pool for standing in snapshot.standings} - {""}
 

@@ -17,19 +17,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from planner.plan import Forecast, Grant, plan
 from planner.snapshot import Claim, Closure, LeaseView, Snapshot
 from planner.windows import fits, kept_during, longest_extension, nearest
-from tests.pure.planner.worlds import claims, kept_snapshots, law, snapshots
+from tests.pure.planner.chance import Chance, drawn
+from tests.pure.planner.test_forecasts_come_true import ON_TIME
+from tests.pure.planner.worlds import any_claim, kept_snapshot, law, snapshot
 
 pytestmark = pytest.mark.usefixtures("small_pages")
-ON_TIME = st.sampled_from([None, 1, 2, 4, 7, 12])
 PICK = st.integers(0, 50)
 SECOND = timedelta(seconds=1)
+
+
+def world_on_time(chance: Chance) -> Snapshot:
+    return snapshot(chance, ON_TIME)
 
 
 class Town(RuleBasedStateMachine):
     world: Snapshot
     number = 100
 
-    @initialize(world=snapshots(ON_TIME), like=kept_snapshots())
+    @initialize(world=drawn(world_on_time), like=drawn(kept_snapshot))
     def begin(self, world: Snapshot, like: Snapshot) -> None:
         self.world = replace(world, standings=like.standings, ageing_seconds=like.ageing_seconds)
         self.promised: dict[str, datetime] = {}
@@ -40,7 +45,7 @@ class Town(RuleBasedStateMachine):
     @rule(data=st.data())
     def someone_comes(self, data: st.DataObject) -> None:
         self.number += 1
-        claim = data.draw(claims(self.number, self.world.nodes))
+        claim = data.draw(drawn(lambda chance: any_claim(chance, self.number, self.world.nodes)))
         self.world = replace(self.world, queue=(*self.world.queue, replace(claim, submitted_at=self.world.now)))
         self.replan()
 
@@ -57,7 +62,9 @@ class Town(RuleBasedStateMachine):
     def someone_wants_to_reserve(self, data: st.DataObject, ahead: int) -> None:
         self.number += 1
         instant = self.world.now + ahead * SECOND
-        claim = replace(data.draw(claims(self.number, self.world.nodes)), fixed_start=instant)
+        claim = replace(
+            data.draw(drawn(lambda chance: any_claim(chance, self.number, self.world.nodes))), fixed_start=instant
+        )
         window = fits(self.world, claim)
         if window:
             assert nearest(self.world, claim, 1) == [instant]

@@ -17,21 +17,21 @@ from planner.snapshot import Claim, LeaseView, Limit, NodeView, Snapshot
 from planner.windows import Blocker, Extension, fits, longest_extension, nearest
 from planner.world import World
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
+from tests.pure.planner.chance import Chance, drawn
 from tests.pure.planner.oracle import kept_only
-from tests.pure.planner.worlds import LAW, claims, kept_snapshots
+from tests.pure.planner.worlds import LAW, any_claim, kept_snapshot
 
 pytestmark = pytest.mark.usefixtures("small_pages")
 HALF_SECONDS = range(80)
 
 
-@st.composite
-def worlds_with_a_wish(draw: st.DrawFn) -> tuple[Snapshot, Claim]:
-    snapshot = draw(kept_snapshots())
-    return snapshot, replace(draw(claims(99, snapshot.nodes)), fixed_start=at(draw(st.integers(-1, 20))))
+def world_with_a_wish(chance: Chance) -> tuple[Snapshot, Claim]:
+    snapshot = kept_snapshot(chance)
+    return snapshot, replace(any_claim(chance, 99, snapshot.nodes), fixed_start=at(chance.number(-1, 20)))
 
 
 @LAW
-@given(worlds_with_a_wish())
+@given(drawn(world_with_a_wish))
 def test_a_wish_fits_where_trying_it_beside_all_kept_windows_finds_room(world: tuple[Snapshot, Claim]) -> None:
     snapshot, wish = world
     assert wish.fixed_start
@@ -39,7 +39,7 @@ def test_a_wish_fits_where_trying_it_beside_all_kept_windows_finds_room(world: t
 
 
 @LAW
-@given(worlds_with_a_wish())
+@given(drawn(world_with_a_wish))
 def test_what_fits_starts_at_its_instant_and_moves_no_kept_window(world: tuple[Snapshot, Claim]) -> None:
     snapshot, wish = world
     window = fits(snapshot, wish)
@@ -58,7 +58,7 @@ def test_what_fits_starts_at_its_instant_and_moves_no_kept_window(world: tuple[S
 
 
 @LAW
-@given(worlds_with_a_wish())
+@given(drawn(world_with_a_wish))
 def test_the_nearest_starts_are_the_nearest_of_all_half_seconds(world: tuple[Snapshot, Claim]) -> None:
     snapshot, wish = world
     possible = [at(half / 2) for half in HALF_SECONDS if _tried(snapshot, wish, at(half / 2))]
@@ -77,7 +77,7 @@ def test_the_nearest_starts_are_the_nearest_of_all_half_seconds(world: tuple[Sna
 
 
 @LAW
-@given(kept_snapshots(), st.integers(0, 12), st.integers(0, 9))
+@given(drawn(kept_snapshot), st.integers(0, 12), st.integers(0, 9))
 def test_a_lease_is_extended_to_the_first_kept_window_in_its_way_and_no_further(
     snapshot: Snapshot, wished: int, pick: int
 ) -> None:

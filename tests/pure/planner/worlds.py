@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
 
+from planner import promises, timeline
+from planner.axis import SECOND
 from planner.snapshot import Claim, Closure, HeldGpu, LeaseView, Limit, NodeView, Snapshot, Standing
 from tests.builders_planner import NOON, at
+from tests.pure.planner.chance import Chance, drawn
 
 LONG = int(os.environ.get("BERTH_LAWS_EXAMPLES", "0"))
 """So many worlds for each law, for those who have the time; 0: a few."""
@@ -35,21 +40,32 @@ def law(examples: int) -> settings:
 LAW = law(75)
 CLUSTERS = ("east", "west")
 MODELS = (("T4", "g4dn", 16), ("A100", "p4d", 40), ("A100", "p4de", 79), ("A100-MIG-3g.20gb", "p4d", 20))
-POOLS_OF_A_NODE = st.sampled_from([frozenset[str](), frozenset[str](), frozenset[str](), frozenset({"gold", "old"})])
-POOLS_OF_A_CLAIM = st.sampled_from(["", "", "", "gold"])
-QUOTAS = st.sampled_from([(), (), (), ("q1",), ("q2",), ("q1", "q2")])
-WORKSPACES = st.sampled_from(["red", "green", "blue"])
+POOLS_OF_A_NODE = (frozenset[str](), frozenset[str](), frozenset[str](), frozenset({"gold", "old"}))
+POOLS_OF_A_CLAIM = ("", "", "", "gold")
+QUOTAS: tuple[tuple[str, ...], ...] = ((), (), (), ("q1",), ("q2",), ("q1", "q2"))
+WORKSPACES = ("red", "green", "blue")
+EITHER = (False, True)
+ENDS = (None, -30, -2, 0, 1, 2, 4, 7, 12)
+Ends = Sequence[int | None]
 
 
-@st.composite
-def node_lists(draw: st.DrawFn) -> tuple[NodeView, ...]:
+@contextmanager
+def small_pages_patched() -> Iterator[None]:
+    """Small worlds have few changes, and are to turn pages all the same; what is late is soon too late."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "PAGE_CHANGES_MAX", 3)
+        patch.setattr(promises, "SLACK", 2 * SECOND)
+        yield
+
+
+def node_list(chance: Chance) -> tuple[NodeView, ...]:
     nodes = []
-    for number in range(draw(st.integers(1, 6))):
-        shape, instance_type, memory = draw(st.sampled_from(MODELS))
-        gpus = draw(st.sampled_from([1, 2, 4]))
-        blocked = frozenset(range(gpus)) & draw(st.sampled_from([frozenset[int](), frozenset[int](), frozenset({1})]))
-        usable = draw(st.sampled_from([True, True, True, False]))
-        cluster = draw(st.sampled_from(CLUSTERS))
+    for number in range(chance.number(1, 6)):
+        shape, instance_type, memory = chance.pick(MODELS)
+        gpus = chance.pick([1, 2, 4])
+        blocked = frozenset(range(gpus)) & chance.pick([frozenset[int](), frozenset[int](), frozenset({1})])
+        usable = chance.pick([True, True, True, False])
+        cluster = chance.pick(CLUSTERS)
         nodes.append(
             NodeView(
                 cluster,
@@ -61,150 +77,145 @@ def node_lists(draw: st.DrawFn) -> tuple[NodeView, ...]:
                 usable,
                 "" if usable else "not ready",
                 blocked,
-                draw(POOLS_OF_A_NODE),
+                chance.pick(POOLS_OF_A_NODE),
                 sliced="-MIG-" in shape,
             )
         )
     return tuple(nodes)
 
 
-@st.composite
-def lease_lists(
-    draw: st.DrawFn, nodes: tuple[NodeView, ...], ends: st.SearchStrategy[int | None]
-) -> tuple[LeaseView, ...]:
+def lease_list(chance: Chance, nodes: tuple[NodeView, ...], ends: Ends) -> tuple[LeaseView, ...]:
     held = defaultdict(list)
     for node in nodes:
         for ordinal in range(node.gpus):
-            held[draw(st.integers(0, 5))].append(HeldGpu(node.cluster, node.name, ordinal))
+            held[chance.number(0, 5)].append(HeldGpu(node.cluster, node.name, ordinal))
     held.pop(0, None)  # these are free
     leases = []
     for fence, gpus in held.items():
-        until = draw(ends)
-        moment = None if until is None else at(until)
+        until = chance.pick(ends)
         leases.append(
             LeaseView(
                 fence,
                 f"lease-{fence}",
                 f"run-{fence}",
-                draw(WORKSPACES),
-                draw(st.booleans()),
-                moment,
+                chance.pick(WORKSPACES),
+                chance.pick(EITHER),
+                None if until is None else at(until),
                 tuple(gpus),
-                tuple((key, len(gpus)) for key in draw(QUOTAS)),
-                pool=draw(POOLS_OF_A_CLAIM),
+                tuple((key, len(gpus)) for key in chance.pick(QUOTAS)),
+                pool=chance.pick(POOLS_OF_A_CLAIM),
             )
         )
     return tuple(leases)
 
 
-@st.composite
-def closure_lists(draw: st.DrawFn, nodes: tuple[NodeView, ...]) -> tuple[Closure, ...]:
+def closure_list(chance: Chance, nodes: tuple[NodeView, ...]) -> tuple[Closure, ...]:
     """Mostly none; some are over, some overlap."""
     found = []
-    for number in range(draw(st.sampled_from([0, 0, 1, 2, 3]))):
-        node, begin = draw(st.sampled_from(nodes)), draw(st.integers(-4, 12))
-        length = draw(st.sampled_from([1, 3, 3, 8]))
+    for number in range(chance.pick([0, 0, 1, 2, 3])):
+        node, begin = chance.pick(nodes), chance.number(-4, 12)
+        length = chance.pick([1, 3, 3, 8])
         found.append(Closure(node.cluster, node.name, at(begin), at(begin + length), f"upgrade-{number}"))
     return tuple(found)
 
 
-@st.composite
-def claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
-    back_off = draw(st.sampled_from([None, None, None, -1, 3, 8]))
+def any_claim(chance: Chance, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
+    back_off = chance.pick([None, None, None, -1, 3, 8])
     places = [(node.cluster, node.name) for node in nodes]
-    count, gpus = draw(st.sampled_from([1, 1, 1, 2, 3])), draw(st.sampled_from([1, 1, 1, 2, 2, 4, 0]))
+    count, gpus = chance.pick([1, 1, 1, 2, 3]), chance.pick([1, 1, 1, 2, 2, 4, 0])
     return Claim(
         gpr_id=f"gpr-{sequence}",
         gpr_name=f"gpr-{sequence}",
-        workspace=draw(WORKSPACES),
-        exclusive=draw(st.booleans()),
+        workspace=chance.pick(WORKSPACES),
+        exclusive=chance.pick(EITHER),
         sequence=sequence,
-        priority=draw(st.sampled_from([50, 148, 150, 250])),
+        priority=chance.pick([50, 148, 150, 250]),
         nodes=count,
         gpus_per_node=gpus,
-        duration_seconds=draw(st.sampled_from([1, 2, 5, 9, 2, 5, 9, None])),
-        clusters=draw(st.sampled_from([(), (), ("east",), ("west", "east"), ("moon", "west")])),
-        shape=draw(st.sampled_from(["", "", "", "a100", "P4D", "a100-mig-3g.20gb"])),
-        instance_type=draw(st.sampled_from(["", "", "", "p4de"])),
-        memory_gib=draw(st.sampled_from([0, 0, 0, 16, 80])),
+        duration_seconds=chance.pick([1, 2, 5, 9, 2, 5, 9, None]),
+        clusters=chance.pick(WISHED_CLUSTERS),
+        shape=chance.pick(["", "", "", "a100", "P4D", "a100-mig-3g.20gb"]),
+        instance_type=chance.pick(["", "", "", "p4de"]),
+        memory_gib=chance.pick([0, 0, 0, 16, 80]),
         not_before=None if back_off is None else at(back_off),
-        excluded_nodes=draw(st.sampled_from([frozenset(), frozenset(), frozenset(places[:1])])),
-        pool=draw(POOLS_OF_A_CLAIM),
-        spread=draw(st.sampled_from([True, True, False])),
-        uses=tuple((key, count * gpus) for key in draw(QUOTAS)),
-        submitted_at=draw(st.sampled_from([None, at(-10), at(-3), at(0)])),
+        excluded_nodes=chance.pick([frozenset[Place](), frozenset[Place](), frozenset(places[:1])]),
+        pool=chance.pick(POOLS_OF_A_CLAIM),
+        spread=chance.pick([True, True, False]),
+        uses=tuple((key, count * gpus) for key in chance.pick(QUOTAS)),
+        submitted_at=chance.pick([None, at(-10), at(-3), at(0)]),
     )
 
 
-@st.composite
-def planned_claims(draw: st.DrawFn, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
+def planned_claim(chance: Chance, sequence: int, nodes: tuple[NodeView, ...]) -> Claim:
     """With a last forecast, which may be nonsense by now, and perhaps with a promise or a reservation on it."""
-    claim = draw(claims(sequence, nodes))
-    cluster = draw(st.sampled_from(CLUSTERS))
+    claim = any_claim(chance, sequence, nodes)
+    cluster = chance.pick(CLUSTERS)
     names = [node.name for node in nodes if node.cluster == cluster] or ["gone"]
-    pinned, fixed = draw(st.sampled_from(KEPT))
+    pinned, fixed = chance.pick(KEPT)
     return replace(
         claim,
         planned_cluster=cluster,
-        planned_nodes=tuple(draw(st.sampled_from(names)) for _ in range(claim.nodes)),
+        planned_nodes=tuple(chance.pick(names) for _ in range(claim.nodes)),
         pinned_start=None if pinned is None else at(pinned),
         fixed_start=None if fixed is None else at(fixed),
     )
 
 
+Place = tuple[str, str]
+WISHED_CLUSTERS: tuple[tuple[str, ...], ...] = ((), (), ("east",), ("west", "east"), ("moon", "west"))
 KEPT = (*[(None, None)] * 4, (0, None), (3, None), (6, None), (-2, None), (None, 2), (None, 7), (None, -1), (4, 5))
 """When a promise is pinned to, and a reservation."""
 LIMITS = (Limit("q1", 4, "4 GPUs of one"), Limit("q2", 6, "6 GPUs of two"))
-CHANGES = st.lists(st.tuples(st.integers(-3, 14), st.sampled_from([0, 1, 2, 4, 6, 9])), max_size=4)
-"""Of a limit: when, and to what."""
 
 
-@st.composite
-def limits(draw: st.DrawFn) -> tuple[Limit, ...]:
+def changes(chance: Chance) -> list[tuple[int, int]]:
+    """Of a limit: when, and to what."""
+    return [(chance.number(-3, 14), chance.pick([0, 1, 2, 4, 6, 9])) for _ in range(chance.number(0, 4))]
+
+
+def limits(chance: Chance) -> tuple[Limit, ...]:
     """Raised and lowered as time goes by, or not; one of them a guarantee."""
-    changes = [draw(st.one_of(st.just([]), CHANGES)) for _ in LIMITS]
-    over_time = [tuple((at(when), total) for when, total in sorted(found)) for found in changes]
+    found = [changes(chance) if chance.pick(EITHER) else [] for _ in LIMITS]
+    over_time = [tuple((at(when), total) for when, total in sorted(each)) for each in found]
     return tuple(
-        replace(limit, changes=found, guaranteed=limit.key == "q2")
-        for limit, found in zip(LIMITS, over_time, strict=True)
+        replace(limit, changes=each, guaranteed=limit.key == "q2")
+        for limit, each in zip(LIMITS, over_time, strict=True)
     )
 
 
-ENDS = st.sampled_from([None, -30, -2, 0, 1, 2, 4, 7, 12])
+def standings(chance: Chance) -> tuple[Standing, ...]:
+    found = {}
+    for _ in range(chance.number(0, 4)):
+        workspace, pool = chance.pick(WORKSPACES), chance.pick(["", "gold"])
+        found[workspace, pool] = Standing(workspace, chance.pick([1, 2, 5]), chance.pick([0, 3, 20, 200]), pool)
+    return tuple(found.values())
 
 
-STANDINGS = st.lists(
-    st.builds(
-        Standing,
-        WORKSPACES,
-        st.sampled_from([1, 2, 5]),
-        st.sampled_from([0, 3, 20, 200]),
-        st.sampled_from(["", "gold"]),
-    ),
-    max_size=4,
-    unique_by=lambda standing: (standing.workspace, standing.pool),
-)
-
-
-@st.composite
-def snapshots(draw: st.DrawFn, ends: st.SearchStrategy[int | None] = ENDS) -> Snapshot:
+def snapshot(chance: Chance, ends: Ends = ENDS) -> Snapshot:
     """Nothing is planned before, nothing kept, and only strength and age count."""
-    nodes = draw(node_lists())
-    leases = draw(lease_lists(nodes, ends))
-    queue = tuple(draw(claims(sequence, nodes)) for sequence in range(draw(st.integers(0, 10))))
-    turnaround = draw(st.sampled_from([0, 1, 5]))
+    nodes = node_list(chance)
+    leases = lease_list(chance, nodes, ends)
+    queue = tuple(any_claim(chance, sequence, nodes) for sequence in range(chance.number(0, 10)))
+    turnaround = chance.pick([0, 1, 5])
     return Snapshot(
-        NOON, nodes, leases, queue, draw(limits()), turnaround_seconds=turnaround, closures=draw(closure_lists(nodes))
+        NOON, nodes, leases, queue, limits(chance), turnaround_seconds=turnaround, closures=closure_list(chance, nodes)
     )
 
 
-@st.composite
-def kept_snapshots(draw: st.DrawFn, ends: st.SearchStrategy[int | None] = ENDS) -> Snapshot:
+def kept_snapshot(chance: Chance, ends: Ends = ENDS) -> Snapshot:
     """With promises, reservations, fair share and ageing."""
-    snapshot = draw(snapshots(ends))
-    queue = tuple(draw(planned_claims(claim.sequence, snapshot.nodes)) for claim in snapshot.queue)
-    standings = tuple(draw(STANDINGS))
-    return replace(snapshot, queue=queue, standings=standings, ageing_seconds=draw(st.sampled_from([0, 2, 1])))
+    plain = snapshot(chance, ends)
+    queue = tuple(planned_claim(chance, claim.sequence, plain.nodes) for claim in plain.queue)
+    return replace(plain, queue=queue, standings=standings(chance), ageing_seconds=chance.pick([0, 2, 1]))
 
 
-WORLDS = st.one_of(snapshots(), kept_snapshots())
+def world(chance: Chance) -> Snapshot:
+    return kept_snapshot(chance) if chance.pick(EITHER) else snapshot(chance)
+
+
+def world_and_newcomer(chance: Chance) -> tuple[Snapshot, Claim]:
+    found = world(chance)
+    return found, any_claim(chance, 99, found.nodes)
+
+
+WORLDS = drawn(world)
