@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 import time
@@ -28,6 +29,7 @@ from tests.system.obstacles import HOLD, let_pod_go
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from pathlib import Path
 
     from bench._figures import Report
     from cli.stack.roster import Roster
@@ -53,14 +55,14 @@ JOB_SECONDS_MAX: Final = 5.0
 REST_SECONDS_MAX: Final = 240.0
 """For the node of the hanging pod to come back out of its quarantine, among others."""
 SETTLED: Final = timedelta(seconds=1)
-"""After the last submit: what is granted from then on was granted by a plan that knew all."""
+"""After the answer to the submit: what is granted from then on was granted by a plan that knew all."""
 NORMAL: Final = 1000
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 LIVE: Final = "gpr where phase in ('queued', 'provisioning', 'active', 'releasing') and name like 'batch-%'"
 ENDS: Final = "select phase, count(*) as number from gpr where name like 'batch-%' group by phase order by phase"
 GRANTS: Final = """
-    select g.name, g.priority, g.sequence, g.submitted_at, min(e.at) as granted_at
+    select g.name, g.priority, g.sequence, min(e.at) as granted_at
     from gpr g join event e on e.gpr_id = g.id and e.kind = 'granted'
     where g.name like 'batch-%' group by g.id
 """
@@ -114,6 +116,7 @@ class Batch:
         self._gpuctl = Gpuctl(installation.url, installation.key, NAMESPACE)
         self._names = [f"batch-{number}" for number in range(sizes.batch)]
         self._held_pod = ""
+        self._submitted_at = datetime.max.replace(tzinfo=UTC)
 
     def prepare(self) -> None:
         """The nodes, their pool, the namespace, and the deletion that hangs."""
@@ -138,7 +141,7 @@ class Batch:
         async with asked(*urls, first=self._sizes.api_first) as busy:
             began = time.perf_counter()
             refused = await asyncio.to_thread(self._submit)
-            submitting = time.perf_counter() - began
+            self._submitted_at, submitting = datetime.now(UTC), time.perf_counter() - began
             await self._play(readers)
             lasting = time.perf_counter() - began
         self._tell_batch(refused, submitting, lasting, readers)
@@ -198,15 +201,21 @@ class Batch:
         until(lambda: not tables.count(LIVE), "the end of the batch", JOB_SECONDS_MAX * self._sizes.batch)
 
     async def _speak(self, readers: Readers, over: asyncio.Event) -> None:
-        """Every simulated pod shows the same file; and how many follow one is counted."""
+        """A simulated pod shows the file that a link names when its log is opened: some pods share one, and a moment to speak."""
         plane = self._installation.stack._assembly.cluster(CLUSTER).plane  # noqa: SLF001
-        number = 0
-        while not over.is_set():
-            number += 1
+        voices = [plane.folder / f"voice-{number}" / "pod.log" for number in range(self._sizes.voices)]
+        for voice in voices:
+            voice.parent.mkdir()
+            voice.touch()
+        for number in itertools.count(1):
+            if over.is_set():
+                return
             readers.counts.append(readers.open)
-            with (plane.folder / "pod.log").open("a") as file:
-                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z stdout F line {number}\n")
-            await asyncio.sleep(LINE_SECONDS)
+            for voice in voices:
+                point(plane.folder / "pod.log", voice)
+                with voice.open("a") as file:
+                    file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z stdout F line {number}\n")
+                await asyncio.sleep(LINE_SECONDS / len(voices))
 
     def _tell_batch(self, refused: int, submitting: float, lasting: float, readers: Readers) -> None:
         tables, heard = self._installation.tables, readers.heard
@@ -218,7 +227,7 @@ class Batch:
             [f"lines told to {self._sizes.readers} readers; streams ended: {codes}", heard.frames, lasting],
         ]
         self._report.table(f"batch; ended as {ends}", ["", "number", "within s"], rows)
-        overtaken = overtakings(tables.rows(GRANTS))
+        overtaken = overtakings(tables.rows(GRANTS), self._submitted_at + SETTLED)
         self._report.ratio("jobs that started before a stronger one that waited", overtaken, "none")
         self._report.ratio("jobs that did not succeed", self._sizes.batch - ends.get("released", 0), "none")
         self._report.ratio("jobs a second, from submit to rest", sum(ends.values()) / lasting, "")
@@ -236,9 +245,15 @@ class Batch:
             self._report.ratio(f"{name} p99 meanwhile to idle", busy.p99 / idle.p99, words)
 
 
-def overtakings(grants: list[Json]) -> int:
-    """Of jobs of one size: how many started while a stronger one, submitted by then, went on waiting."""
-    settled = max(datetime.fromisoformat(row["submitted_at"]) for row in grants) + SETTLED
+def point(link: Path, target: Path) -> None:
+    """In one step, so that whoever opens it meanwhile finds one or the other."""
+    new = link.with_suffix(".new")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def overtakings(grants: list[Json], settled: datetime) -> int:
+    """Of jobs of one size: how many started, once all were known, while a stronger one went on waiting."""
     later: list[tuple[int, int]] = []
     count = 0
     by_pass: dict[datetime, list[tuple[int, int]]] = {}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 PACKAGES = ("temporalio", "asyncpg", "fastapi", "uvicorn", "kubernetes")
 CPU_INFO = Path("/proc/cpuinfo")
-FIRST = -10
-"""How nice those are who go first."""
+FIRST = os.sched_param(1)
+"""The priority of those who go first, above all that has none."""
 
 
 def conditions() -> dict[str, str | int | float]:
@@ -47,7 +47,7 @@ def arguments(description: str | None, **sizes: int) -> argparse.Namespace:
 def go_first(pid: int) -> None:
     """Let all threads of a process have a core whenever they want one, as on a machine that others do not fill; for root."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), FIRST)
+        os.sched_setscheduler(int(thread.name), os.SCHED_RR, FIRST)
 
 
 def _processor() -> str:

@@ -6,7 +6,8 @@ to 100 readers, by a cluster that does nothing but speak, beside the pod's log i
 GPUs on a whole stack, while 100 logs are followed and a deletion hangs: in which order they start, what is left of them,
 and how `/health` answers meanwhile; then how soon the API tells what happens to a pod. `--batch-only` is that alone. With
 `--api-first` (root) the API and an echo server beside it, and who asks them, need not wait for a core: what else runs
-on this machine, three control planes among it, is elsewhere in a real installation.
+on this machine, three control planes among it, is elsewhere in a real installation. `--voices 1`: all pods speak in the
+same moment, once a second, instead of in sixteen groups.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def main() -> None:
         batch=500,
         gpus=64,
         readers=100,
+        voices=16,
         requests=200,
         seconds=10,
         flips=40,
