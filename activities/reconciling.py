@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,6 +33,7 @@ from ledger import (
     disks,
     events,
     gprs,
+    handovers,
     health,
     honesty,
     idempotency,
@@ -260,11 +262,17 @@ class RealLedgerReconciling(LedgerReconciling):
         await outbox.forget_delivered(self._ledger)
         await idempotency.forget_old(self._ledger, datetime.now(UTC))
         await honesty.forget_old(self._ledger, datetime.now(UTC))
+        await self._learn(datetime.now(UTC))
         await self._prune(datetime.now(UTC))
         mended = [f"started {message.workflow_id}: unfinished in the ledger, not running" for message in missing]
         if mended:
             log.warning("drift mended", mended=mended)
         return Repairs(mended)
+
+    async def _learn(self, now: datetime) -> None:
+        changed = await handovers.learn(self._ledger, now)
+        if changed:
+            log.info("plans allow for other handovers", **asdict(changed))
 
     async def _prune(self, now: datetime) -> None:
         """Snapshots grow old also while nothing is done with their disk."""

@@ -12,7 +12,7 @@ from domain.gpr import Estimate, Phase, PlannedStart
 from domain.hardware import NodeState, memory_gib
 from domain.limits import Amounts, PoolNode
 from domain.slices import Slicing
-from ledger import inventory, leases, maintenance, pools, scheduling
+from ledger import handovers, inventory, leases, maintenance, pools, scheduling
 from ledger.arbitration import QueuedGpr
 from planner.snapshot import Claim, Closure, HeldGpu, LeaseView, NodeView, Snapshot
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.gpr import GprRequest
+    from domain.handover import Handover
     from domain.hardware import Node
     from domain.scheduling import SchedulingPolicy
     from domain.workspace import Workspace
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from ledger.leases import OpenLease
     from planner.plan import Forecast
     from planner.snapshot import Uses
-
-PROVISIONING_SECONDS_EXPECTED = 3
-TEARDOWN_SECONDS_EXPECTED = 5
 
 
 async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: datetime) -> Snapshot:
@@ -41,16 +39,16 @@ async def read_snapshot(connection: Connection, queue: list[QueuedGpr], now: dat
     users: list[QueuedGpr | OpenLease] = [*queue, *open_leases]
     known = await in_force(connection, {one.workspace for one in users}, {one.submitter for one in users}, now)
     limits = Limits(known, now)
-    policy = await scheduling.policy(connection)
+    policy, handover = await scheduling.policy(connection), await handovers.known(connection)
     wanted = [gpr.disk for gpr in queue if gpr.disk is not None]
     operations = disk_operations(wanted, {lease.disk_id for lease in open_leases})
     return Snapshot(
         now=now,
         nodes=tuple(_node(node, open_leases, pools_of) for node in nodes),
-        leases=(*(_lease(lease, limits, policy, now) for lease in open_leases), *operations),
-        queue=tuple(_claim(gpr, limits, now) for gpr in queue),
+        leases=(*(_lease(lease, limits, policy, handover, now) for lease in open_leases), *operations),
+        queue=tuple(_claim(gpr, limits, handover, now) for gpr in queue),
         limits=limits.all() + disk_limits(wanted),
-        turnaround_seconds=TEARDOWN_SECONDS_EXPECTED,
+        turnaround_seconds=handover.teardown_seconds,
         standings=await standings(connection, queue, policy, now),
         ageing_seconds=policy.ageing_seconds,
         closures=await closures(connection, now),
@@ -133,14 +131,14 @@ def _used_by_strangers(node: Node, open_leases: list[OpenLease]) -> frozenset[in
     return frozenset(free[-node.foreign_gpus :])
 
 
-def _lease(lease: OpenLease, limits: Limits, policy: SchedulingPolicy, now: datetime) -> LeaseView:
+def _lease(lease: OpenLease, limits: Limits, policy: SchedulingPolicy, handover: Handover, now: datetime) -> LeaseView:
     return LeaseView(
         fence=lease.fence,
         gpr_id=lease.gpr_id,
         gpr_name=lease.gpr_name,
         workspace=lease.workspace,
         exclusive=lease.exclusive,
-        until=_expected_end(lease, now),
+        until=_expected_end(lease, handover, now),
         gpus=tuple(HeldGpu(lease.cluster, gpu.node, gpu.ordinal) for gpu in lease.gpus),
         uses=_uses(limits, lease, len(lease.gpus)) + disk_use(lease.disk_id),
         preemptible=lease.preemptible,
@@ -154,17 +152,17 @@ def _lease(lease: OpenLease, limits: Limits, policy: SchedulingPolicy, now: date
     )
 
 
-def _expected_end(lease: OpenLease, now: datetime) -> datetime | None:
+def _expected_end(lease: OpenLease, handover: Handover, now: datetime) -> datetime | None:
     if lease.phase is Phase.PROVISIONING:
         if lease.duration_seconds is None:
             return None
         if lease.fixed_start is not None:
             return lease.fixed_start + timedelta(seconds=lease.duration_seconds)
-        return now + timedelta(seconds=PROVISIONING_SECONDS_EXPECTED + lease.duration_seconds)
-    return lease.end_at if lease.phase is Phase.ACTIVE else now
+        return now + timedelta(seconds=handover.provisioning_seconds + lease.duration_seconds)
+    return lease.end_at if lease.phase is Phase.ACTIVE else lease.stopped_at or now
 
 
-def _claim(gpr: QueuedGpr, limits: Limits, now: datetime) -> Claim:
+def _claim(gpr: QueuedGpr, limits: Limits, handover: Handover, now: datetime) -> Claim:
     # a promise is kept at the place where it was made, wherever the last forecast would have it sooner
     promised = gpr.promise if gpr.promise and gpr.promise.starts_at else None
     return Claim(
@@ -177,7 +175,7 @@ def _claim(gpr: QueuedGpr, limits: Limits, now: datetime) -> Claim:
         priority=gpr.priority,
         nodes=gpr.nodes,
         gpus_per_node=gpr.gpus_per_node,
-        duration_seconds=_duration_seconds(gpr, now),
+        duration_seconds=_duration_seconds(gpr, handover, now),
         clusters=_clusters(gpr),
         shape=gpr.shape,
         instance_type=gpr.instance_type,
@@ -205,12 +203,12 @@ def _uses(limits: Limits, user: QueuedGpr | OpenLease, gpus: int) -> Uses:
     return limits.uses(user.workspace, user.namespace, amounts, user.submitter, preemptible=user.preemptible)
 
 
-def _duration_seconds(gpr: QueuedGpr, now: datetime) -> int | None:
+def _duration_seconds(gpr: QueuedGpr, handover: Handover, now: datetime) -> int | None:
     """From its grant on; of what was reserved and starts late, what is left of its time."""
     if gpr.duration_seconds is None:
         return None
     if gpr.fixed_start is None:  # its time runs once it is provisioned, and it must be gone before what is promised
-        return gpr.duration_seconds + PROVISIONING_SECONDS_EXPECTED
+        return gpr.duration_seconds + handover.provisioning_seconds
     late = max(timedelta(), now - gpr.fixed_start)
     return max(1, gpr.duration_seconds - math.floor(late.total_seconds()))
 

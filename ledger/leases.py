@@ -63,6 +63,8 @@ class OpenLease:
     """What Kubernetes counts its GPUs by."""
     pool: str = ""
     """That was asked for."""
+    stopped_at: datetime | None = None
+    """Its end, since when it is torn down."""
 
     @property
     def token(self) -> str:
@@ -136,6 +138,7 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             cluster=row["cluster"],
             phase=Phase(row["phase"]),
             active_at=row["active_at"],
+            stopped_at=row["stopped_at"],
             end_at=row["end_at"],
             duration_seconds=row["duration_seconds"],
             gpus=tuple(held[row["fence"]]),
