@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol, TypeVar
@@ -9,6 +10,9 @@ from typing import Protocol, TypeVar
 from hypothesis import strategies as st
 
 _T = TypeVar("_T")
+
+MUTATING = "MUTANT_UNDER_TEST" in os.environ
+"""mutmut asks: it wants to know soon that a law breaks, always on the same worlds, and not the smallest that breaks it."""
 
 
 class Chance(Protocol):
@@ -45,6 +49,8 @@ class Dice:
 
 def drawn(make: Callable[[Chance], _T]) -> st.SearchStrategy[_T]:
     """What hypothesis is given to choose from."""
+    if MUTATING:
+        return st.integers(0, 10**9).map(lambda seed: make(Dice(str(seed))))
 
     @st.composite
     def strategy(draw: st.DrawFn) -> _T:

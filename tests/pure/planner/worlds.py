@@ -15,13 +15,10 @@ from planner import promises, timeline
 from planner.axis import SECOND
 from planner.snapshot import Claim, Closure, HeldGpu, LeaseView, Limit, NodeView, Snapshot, Standing
 from tests.builders_planner import NOON, at
-from tests.pure.planner.chance import Chance, drawn
+from tests.pure.planner.chance import MUTATING, Chance, drawn
 
 LONG = int(os.environ.get("BERTH_LAWS_EXAMPLES", "0"))
 """So many worlds for each law, for those who have the time; 0: a few."""
-MUTATING = "MUTANT_UNDER_TEST" in os.environ
-"""mutmut asks: it wants to know that a law breaks, always on the same worlds, and not the smallest that breaks it."""
-
 MANY_ARE_FULL = [HealthCheck.filter_too_much]
 """A law about a window needs a world that has room for one; most of these have not."""
 
