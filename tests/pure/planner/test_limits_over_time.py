@@ -154,3 +154,8 @@ def test_a_wish_is_told_the_same_as_what_is_queued() -> None:
     snapshot = a_snapshot(a_node(), running, limits=(limit,), turnaround_seconds=0)
     opening = openings(snapshot, [claim])["train"]
     assert opening.reason == forecast(limit, running, claim).reason
+
+
+def test_longer_than_a_limit_stays_large_enough_is_told_until_when_it_is() -> None:
+    found = forecast(a_limit(6, (HOUR, 4)), wanting("train", 6, 2 * HOUR))
+    assert found.reason.text == f"asks for more than {QUOTA}, or for longer: it is 6 until 13:00 UTC"

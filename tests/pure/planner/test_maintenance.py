@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from planner.plan import Forecast, outcome_of, plan
 from planner.reasons import ReasonCode
 from planner.snapshot import Closure
-from planner.windows import fits, kept_during, longest_extension
+from planner.windows import KeptWindow, fits, kept_during, longest_extension
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_what_is_kept_there_is_found_and_what_only_touches_it_is_not() -> None:
     before, after = (a_claim(f"at-{hour}", fixed_start=at(hour * HOUR), **kept) for hour in (1, 3))
     snapshot = _world(within, before, after, a_claim("forecast", gpus=2), closures=())
     (found,) = kept_during(snapshot, [UPGRADE])
-    assert (found.gpr_id, found.starts_at, found.is_reserved) == ("within", at(2 * HOUR + 600), False)
+    assert found == KeptWindow("within", "within", at(2 * HOUR + 600), is_reserved=False)
 
 
 def test_a_promise_that_it_is_announced_over_by_force_gets_the_next_window() -> None:

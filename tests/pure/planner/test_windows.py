@@ -242,3 +242,15 @@ def test_a_lease_without_an_end_needs_no_extension() -> None:
 def test_an_unknown_lease_is_an_error() -> None:
     with pytest.raises(KeyError, match="id-run"):
         longest_extension(_world(a_node()), "id-run", 60)
+
+
+def test_an_extension_is_of_whole_seconds() -> None:
+    lecture = replace(_reserved("lecture", 0), fixed_start=at(2 * HOUR + 0.75))
+    world = _world(a_node(), a_lease("run", gpus_of("node-1", *range(8)), HOUR), lecture)
+    assert longest_extension(world, "id-run", 2 * HOUR).seconds == HOUR
+
+
+def test_a_gpu_that_another_lease_holds_for_longer_ends_an_extension_and_is_nobodys_window() -> None:
+    leases = [a_lease(name, gpus_of("node-1", 0), ends) for name, ends in (("run", HOUR), ("late", 2 * HOUR))]
+    expected = Extension(0, Blocker("", "there is no more of node-1 from 13:00 UTC"))
+    assert longest_extension(_world(a_node(gpus=1), *leases), "id-run", 60) == expected
