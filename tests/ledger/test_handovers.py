@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from arbitration.snapshot import read_snapshot
 from domain.gpr import EndCause
 from domain.handover import LESSONS_MIN, USUAL, Handover
 from domain.hardware import Gpu
@@ -71,3 +72,24 @@ async def test_a_lease_that_is_still_torn_down_or_never_began_teaches_nothing(le
             if not ordinal % 2:
                 await lifecycle.finish_release(connection, gpr_id, fence, [], now() + 60 * MINUTE)
     assert await handovers.learn(ledger, now()) is None
+
+
+async def test_plans_allow_for_it_and_count_a_teardown_from_the_end_of_its_lease(ledger: Ledger) -> None:
+    await leases_that(ledger, begin_after=30, are_free_after=40)
+    await handovers.learn(ledger, now())
+    provisioning, torn_down = await some_nodes(ledger, count=2)
+    workspace, at = await a_workspace(ledger), now()
+    async with ledger.transaction() as connection:
+        for node, begins in ((provisioning, False), (torn_down, True)):
+            gpr_id = await a_gpr(ledger, workspace, exclusive=False, duration_seconds=600)
+            fence = await leases.grant(connection, gpr_id, "worker-1", [Gpu(node, 0)], at - 2 * MINUTE)
+            assert fence
+            if begins:
+                await lifecycle.activate(connection, gpr_id, fence, at - 2 * MINUTE)
+                await lifecycle.begin_release(connection, gpr_id, EndCause.EARLY_RELEASE, at - MINUTE)
+        snapshot = await read_snapshot(connection, [], at)
+    assert snapshot.turnaround_seconds == 40
+    assert {lease.gpus[0].node: lease.until for lease in snapshot.leases} == {
+        provisioning: at + timedelta(seconds=30 + 600),
+        torn_down: at - MINUTE,
+    }

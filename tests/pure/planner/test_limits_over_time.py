@@ -159,3 +159,10 @@ def test_a_wish_is_told_the_same_as_what_is_queued() -> None:
 def test_longer_than_a_limit_stays_large_enough_is_told_until_when_it_is() -> None:
     found = forecast(a_limit(6, (HOUR, 4)), wanting("train", 6, 2 * HOUR))
     assert found.reason.text == f"asks for more than {QUOTA}, or for longer: it is 6 until 13:00 UTC"
+
+
+def test_what_waits_for_a_guarantee_that_is_held_without_an_end_is_told_when_it_could_start_too() -> None:
+    found = forecast(a_limit(4, guaranteed=True), holding("run", 4, None), wanting("train", 2))
+    assert (found.starts_at, found.reason.code) == (None, ReasonCode.NO_KNOWN_END)
+    expected = f"waits for {QUOTA}: run has no known end; if it could be preempted, it could start at once"
+    assert found.reason.text == expected

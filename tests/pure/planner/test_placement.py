@@ -132,3 +132,8 @@ def test_a_lease_on_an_unusable_node_still_holds_its_workspace() -> None:
     nodes = [a_node("node-1"), a_node("node-2", usable=False)]
     found = _plan(*nodes, lost, a_claim(workspace="red", exclusive=True))
     assert found.forecasts[0].starts_at == at(HOUR + 5)
+
+
+def test_without_a_preference_the_last_forecasts_cluster_is_kept_though_another_is_tighter() -> None:
+    nodes = [a_node(cluster="east", gpus=1), a_node(cluster="west", gpus=8)]
+    assert _grant(*nodes, a_claim(planned_cluster="west", planned_nodes=("node-1",))).cluster == "west"

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from planner.plan import Plan, decide, plan
 from planner.reasons import ReasonCode
 from planner.snapshot import Claim, LeaseView, NodeView
@@ -118,3 +120,23 @@ def test_a_promise_to_a_request_without_gpus_keeps_its_seat() -> None:
     promised = _kept(a_claim("promised", priority=0, **seat), pinned=HOUR)
     strong = a_claim("strong", priority=300, duration_seconds=HOUR + 1, **seat)
     assert _starts(_plan(a_node(), promised, strong)) == {"promised": at(0), "strong": at(2 * HOUR)}
+
+
+def test_a_promise_stays_where_it_is_though_a_preferred_cluster_comes_free_at_the_same_instant() -> None:
+    nodes = [a_node(cluster=cluster) for cluster in ("east", "west")]
+    busy = [a_lease(f"busy-{one.cluster}", gpus_of("node-1", *WHOLE, cluster=one.cluster), HOUR) for one in nodes]
+    promised = _kept(a_claim("promised", gpus=8, clusters=("east", "west")), "node-1", pinned=HOUR)
+    (forecast,) = _plan(*nodes, *busy, promised).forecasts
+    assert (forecast.starts_at, forecast.cluster) == (at(HOUR), "west")
+
+
+@pytest.mark.parametrize(
+    ("late", "starts"),
+    [(60, {"first": at(HOUR + 60), "second": at(2 * HOUR + 60)}), (61, {"first": at(3 * HOUR), "second": at(2 * HOUR)})],
+)
+def test_what_is_late_by_a_minute_stays_on_its_nodes_and_by_a_second_more_is_served_anew(
+    late: int, starts: dict[str, datetime | None]
+) -> None:
+    first = _kept(a_claim("first", gpus=8), "node-1", pinned=HOUR)
+    second = _kept(a_claim("second", gpus=8), "node-1", fixed=2 * HOUR)
+    assert _starts(_plan(a_node(), a_lease("late", gpus_of("node-1", *WHOLE), HOUR + late), first, second)) == starts

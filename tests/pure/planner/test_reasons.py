@@ -135,7 +135,8 @@ def test_a_lease_without_a_known_end_is_named() -> None:
     notebook = a_lease("notebook", gpus_of("node-1", 0), ends=None)
     hopeless = _last_forecast(a_node(), notebook, a_claim(gpus=8))
     assert hopeless.reason.code is ReasonCode.NO_KNOWN_END
-    assert hopeless.reason.text.endswith("held without a known end by notebook on node-1 of west")
+    expected = "waits for 8 x GPU on one node of west, held without a known end by notebook on node-1 of west"
+    assert hopeless.reason.text == expected
 
 
 def test_a_workspace_held_without_a_known_end_gives_no_start() -> None:
@@ -143,7 +144,8 @@ def test_a_workspace_held_without_a_known_end_gives_no_start() -> None:
     hopeless = _last_forecast(a_node(), endless, a_claim(workspace="red", exclusive=True))
     assert hopeless.starts_at is None
     assert hopeless.reason.code is ReasonCode.NO_KNOWN_END
-    assert "endless has no known end" in hopeless.reason.text
+    expected = "waits for its workspace red, which runs one at a time: endless has no known end"
+    assert hopeless.reason.text == expected
 
 
 def test_every_code_is_lower_case_words() -> None:
@@ -187,3 +189,14 @@ def test_parts_that_may_share_a_node_are_counted_by_room_and_not_by_nodes() -> N
     assert len(grant.gpus) == 8
     (forecast,) = plan(a_snapshot(a_node(gpus=4), sharing)).forecasts
     assert forecast.reason.text == "asks for 4 x 2 GPUs of one cluster; there is room for 2"
+
+
+def test_parts_that_share_no_node_are_counted_one_for_each() -> None:
+    waiting = _last_forecast(a_node(gpus=3), a_claim(gpus=2, nodes=2, spread=False))
+    assert waiting.reason.text == "asks for 2 x 2 GPUs of one cluster; there is room for 1"
+
+
+@pytest.mark.parametrize(("shapes", "named"), [("CBA", "A, B, C"), ("DCBA", "A, B, C and 1 more")])
+def test_three_names_are_spoken_and_the_rest_counted(shapes: str, named: str) -> None:
+    waiting = _last_forecast(*(a_node(shape, shape=shape) for shape in shapes), a_claim(shape="B200"))
+    assert waiting.reason.text == f"no node has the GPU B200; there are {named}"
