@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from arbitration.fairness import standings
 from arbitration.limits import Limits, disk_limits, disk_operations, disk_use, in_force
 from domain.gpr import Estimate, Phase, PlannedStart
+from domain.handover import USUAL
 from domain.hardware import NodeState, memory_gib
 from domain.limits import Amounts, PoolNode
 from domain.slices import Slicing
@@ -153,13 +154,19 @@ def _lease(lease: OpenLease, limits: Limits, policy: SchedulingPolicy, handover:
 
 
 def _expected_end(lease: OpenLease, handover: Handover, now: datetime) -> datetime | None:
+    """What takes longer than is allowed for may be over any moment: as soon as it usually is, from now on."""
     if lease.phase is Phase.PROVISIONING:
         if lease.duration_seconds is None:
             return None
-        if lease.fixed_start is not None:
-            return lease.fixed_start + timedelta(seconds=lease.duration_seconds)
-        return now + timedelta(seconds=handover.provisioning_seconds + lease.duration_seconds)
-    return lease.end_at if lease.phase is Phase.ACTIVE else lease.stopped_at or now
+        begins = lease.fixed_start or max(
+            (lease.granted_at or now) + timedelta(seconds=handover.provisioning_seconds),
+            now + timedelta(seconds=USUAL.provisioning_seconds),
+        )
+        return begins + timedelta(seconds=lease.duration_seconds)
+    if lease.phase is Phase.ACTIVE:
+        return lease.end_at
+    soon = now + timedelta(seconds=USUAL.teardown_seconds - handover.teardown_seconds)  # a teardown is added to it
+    return max(lease.stopped_at or now, soon)
 
 
 def _claim(gpr: QueuedGpr, limits: Limits, handover: Handover, now: datetime) -> Claim:

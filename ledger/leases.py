@@ -63,6 +63,8 @@ class OpenLease:
     """What Kubernetes counts its GPUs by."""
     pool: str = ""
     """That was asked for."""
+    granted_at: datetime | None = None
+    """Since when it is provisioned."""
     stopped_at: datetime | None = None
     """Its end, since when it is torn down."""
 
@@ -138,6 +140,7 @@ async def open_leases(connection: Connection, cluster: str | None = None) -> lis
             cluster=row["cluster"],
             phase=Phase(row["phase"]),
             active_at=row["active_at"],
+            granted_at=row["granted_at"],
             stopped_at=row["stopped_at"],
             end_at=row["end_at"],
             duration_seconds=row["duration_seconds"],

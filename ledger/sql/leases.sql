@@ -23,7 +23,7 @@ update lease_gpu set released_at = $2 where fence = $1 and released_at is null a
 -- name: open
 -- with the expected end: an active lease's own; otherwise what it will be if provisioning or teardown ends soon
 select l.fence, l.gpr_id::text as gpr_id, g.name as gpr_name, l.workspace_id::text as workspace, l.exclusive, l.cluster,
-       g.phase, g.end_at, g.duration_seconds, w.tenant, w.name as workspace_name, g.active_at, g.stopped_at,
+       g.phase, g.end_at, g.duration_seconds, w.tenant, w.name as workspace_name, g.active_at, g.stopped_at, l.granted_at,
        g.namespace, g.cpu_millis, g.memory_mib, l.disk_id::text as disk_id, g.fixed_start, g.submitted_by::text as submitter,
        l.resource, g.pool, g.priority, g.preemptible, exists(select from preemption p where p.fence = l.fence and not p.stays) as preempted,
        exists(select from preemption p where p.fence = l.fence and not p.stays and p.taken_back) as taken_back,

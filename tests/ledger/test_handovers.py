@@ -74,22 +74,29 @@ async def test_a_lease_that_is_still_torn_down_or_never_began_teaches_nothing(le
     assert await handovers.learn(ledger, now()) is None
 
 
-async def test_plans_allow_for_it_and_count_a_teardown_from_the_end_of_its_lease(ledger: Ledger) -> None:
+async def test_plans_allow_for_it_from_the_grant_and_from_the_end_of_a_lease(ledger: Ledger) -> None:
     await leases_that(ledger, begin_after=30, are_free_after=40)
     await handovers.learn(ledger, now())
-    provisioning, torn_down = await some_nodes(ledger, count=2)
+    provisioning, slow_to_begin, torn_down, slow_to_end = await some_nodes(ledger, count=4)
     workspace, at = await a_workspace(ledger), now()
     async with ledger.transaction() as connection:
-        for node, begins in ((provisioning, False), (torn_down, True)):
+        for node, granted, ended in (
+            (provisioning, at - MINUTE / 4, None),
+            (slow_to_begin, at - MINUTE, None),
+            (torn_down, at - 2 * MINUTE, at - MINUTE / 4),
+            (slow_to_end, at - 2 * MINUTE, at - MINUTE),
+        ):
             gpr_id = await a_gpr(ledger, workspace, exclusive=False, duration_seconds=600)
-            fence = await leases.grant(connection, gpr_id, "worker-1", [Gpu(node, 0)], at - 2 * MINUTE)
+            fence = await leases.grant(connection, gpr_id, "worker-1", [Gpu(node, 0)], granted)
             assert fence
-            if begins:
-                await lifecycle.activate(connection, gpr_id, fence, at - 2 * MINUTE)
-                await lifecycle.begin_release(connection, gpr_id, EndCause.EARLY_RELEASE, at - MINUTE)
+            if ended:
+                await lifecycle.activate(connection, gpr_id, fence, granted)
+                await lifecycle.begin_release(connection, gpr_id, EndCause.EARLY_RELEASE, ended)
         snapshot = await read_snapshot(connection, [], at)
     assert snapshot.turnaround_seconds == 40
     assert {lease.gpus[0].node: lease.until for lease in snapshot.leases} == {
-        provisioning: at + timedelta(seconds=30 + 600),
-        torn_down: at - MINUTE,
+        provisioning: at + timedelta(seconds=15 + 600),
+        slow_to_begin: at + timedelta(seconds=3 + 600),
+        torn_down: at - MINUTE / 4,
+        slow_to_end: at + timedelta(seconds=5 - 40),
     }
