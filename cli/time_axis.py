@@ -105,7 +105,11 @@ def honesty(terminal: Terminal, days: Annotated[int, typer.Option(min=1, max=30)
     """How far off the starts were that people were shown, by how far ahead they looked."""
     found = terminal.client.honesty(days=days)
     nothing = f"nothing that was shown a start has started within {counted(days, 'day')}"
-    terminal.screen.show(found, honesty_table(found) if found.items else nothing)
+    begin, free = span(found.handover.provisioning_seconds), span(found.handover.teardown_seconds)
+    allowed = (
+        f"plans allow {begin} from a grant to the begin of its lease, and {free} from its end until its GPUs are free"
+    )
+    terminal.screen.show(found, Group(honesty_table(found) if found.items else nothing, allowed))
 
 
 def opening_table(found: list[Opening], now: datetime) -> Table:

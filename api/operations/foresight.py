@@ -26,9 +26,10 @@ from arbitration.sooner import outlook
 from arbitration.what_if import Foreseen as Foreseen  # noqa: PLC0414 - likewise
 from arbitration.what_if import Wish, starts_of
 from domain.gpr import Gpr
+from domain.handover import Handover
 from domain.honesty import Accuracy
 from domain.permissions import Action
-from ledger import honesty, reading
+from ledger import handovers, honesty, reading
 
 if TYPE_CHECKING:
     from api.operations.call import Call
@@ -91,10 +92,10 @@ async def plan(call: Call, hours: int, cluster: str | None) -> Calendar:
     return Calendar(call.now, call.now + timedelta(hours=hours), hidden, names)
 
 
-async def accuracy(call: Call, days: int) -> list[Accuracy]:
-    """How far off the starts were that anybody was shown, of what has started within so many days."""
+async def accuracy(call: Call, days: int) -> tuple[list[Accuracy], Handover]:
+    """How far off the starts were that anybody was shown, of what has started within so many days; and what plans allow for."""
     async with call.backends.ledger.reading() as connection:
-        return await honesty.accuracy(connection, call.now - timedelta(days=days))
+        return await honesty.accuracy(connection, call.now - timedelta(days=days)), await handovers.known(connection)
 
 
 def _seen(span: Span, names: dict[str, str]) -> Span:

@@ -144,8 +144,16 @@ class Accuracy(Answer):
     inside_share: float
 
 
+class Handover(Answer):
+    """What plans allow for: seconds from a grant until its lease begins, and from its end until its GPUs are free."""
+
+    provisioning_seconds: int
+    teardown_seconds: int
+
+
 class Honesty(Answer):
     """How far off the starts were that people were shown."""
 
     days: int
     items: list[Accuracy]
+    handover: Handover

@@ -68,6 +68,7 @@ async def test_the_start_settles_all_that_was_shown_of_it_once(api: TheApi) -> N
     assert (item["horizon"], item["shown"]) == (horizon_of(3600), 1)
     assert -31 * 60 < item["median_seconds"] < -29 * 60
     assert 29 * 60 < item["p90_seconds"] < 31 * 60
+    assert found["handover"] == {"provisioning_seconds": 3, "teardown_seconds": 5}
     assert item["inside_share"] == 1.0  # without experience: at any time up to twice as far
 
 

@@ -192,8 +192,11 @@ def test_an_extension_is_asked_for_once_under_a_key_of_its_own() -> None:
 
 def test_honesty_by_how_far_ahead() -> None:
     item = {"horizon": "1 to 4 hours", "shown": 40, "median_seconds": -90, "p90_seconds": 600, "inside_share": 0.825}
-    script = Script().on("GET /berth/v1/honesty", {"days": 7, "items": [item]}, {"days": 7, "items": []})
+    answer = {"days": 7, "handover": {"provisioning_seconds": 3, "teardown_seconds": 75}}
+    script = Script().on("GET /berth/v1/honesty", {**answer, "items": [item]}, {**answer, "items": []})
     row = berth(script, "honesty").stdout.splitlines()[1]
     assert row.split("  ")[0] == "1 to 4 hours"
     assert all(part in row for part in ("40", "-1m 30s", "10m 00s", "82 %"))
-    assert berth(script, "honesty").stdout.startswith("nothing that was shown a start")
+    nothing = berth(script, "honesty").stdout
+    assert nothing.startswith("nothing that was shown a start")
+    assert "3 s from a grant to the begin of its lease, and 1m 15s from its end" in nothing.replace("\n", " ")

@@ -107,7 +107,7 @@ async def get_plan(
 @router.get("/honesty", tags=[TAG], response_model=schemas.HonestyView, responses=LIST)
 async def get_honesty(call: CurrentCall, days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 7) -> Response:
     """How far off the starts were that people were shown, of what has started within so many days."""
-    return native.answer(plans.honesty_view(days, await foresight.accuracy(call, days)))
+    return native.answer(plans.honesty_view(days, *await foresight.accuracy(call, days)))
 
 
 REQUESTS: Final = (schemas.ExtensionWish, schemas.WhatIf, schemas.WhatIfs)

@@ -171,8 +171,16 @@ class AccuracyView(Answer):
     inside_share: float = Field(description="From 0 to 1: started within the interval that was stated.")
 
 
+class HandoverView(Answer):
+    """What plans allow for between two leases, learnt from the newest that are over."""
+
+    provisioning_seconds: int = Field(description="From a grant until its lease begins.")
+    teardown_seconds: int = Field(description="From the end of a lease until its GPUs are free.")
+
+
 class HonestyView(Answer):
     """How far off the starts were that people were shown, by how far ahead they looked."""
 
     days: int
     items: list[AccuracyView]
+    handover: HandoverView

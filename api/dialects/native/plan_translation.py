@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from api.operations.extensions import Extended
     from api.operations.foresight import Calendar, Foreseen, FreeAt, NodeCalendar, Sooner, Span, Why
+    from domain.handover import Handover
     from domain.honesty import Accuracy
 
 THE_WISH = "what-if"
@@ -75,7 +76,7 @@ def plan_view(calendar: Calendar) -> schemas.PlanView:
     return schemas.PlanView(at=calendar.at, until=calendar.until, nodes=nodes)
 
 
-def honesty_view(days: int, found: Sequence[Accuracy]) -> schemas.HonestyView:
+def honesty_view(days: int, found: Sequence[Accuracy], handover: Handover) -> schemas.HonestyView:
     """How far off."""
     views = [
         schemas.AccuracyView(
@@ -87,7 +88,10 @@ def honesty_view(days: int, found: Sequence[Accuracy]) -> schemas.HonestyView:
         )
         for one in found
     ]
-    return schemas.HonestyView(days=days, items=views)
+    allowed = schemas.HandoverView(
+        provisioning_seconds=handover.provisioning_seconds, teardown_seconds=handover.teardown_seconds
+    )
+    return schemas.HonestyView(days=days, items=views, handover=allowed)
 
 
 def _submission_of(body: schemas.WhatIf) -> Submission:
