@@ -54,20 +54,33 @@ def copy_of_the_planner(folder: Path) -> None:
 
 def mutate(folder: Path, modules: Sequence[str]) -> None:
     """Runs the tests once for each mutant of these modules that has no result yet."""
-    subprocess.run(["mutmut", "run", "--max-children", "1", *(f"{name}.*" for name in modules)], cwd=folder, check=True)
+    names = [name for module in modules for name in untried(folder, module)]
+    if names:
+        subprocess.run(["mutmut", "run", "--max-children", "1", *names], cwd=folder, check=True)
+
+
+def untried(folder: Path, module: str) -> list[str]:
+    """Their names; a pattern where none is known yet. What mutmut is told the name of it tries again."""
+    file = folder / "mutants" / f"{module.replace('.', '/')}.py.meta"
+    return [name for name, code in _results(file).items() if code is None] if file.exists() else [f"{module}.*"]
 
 
 def table(folder: Path) -> list[str]:
     """A line for each module that was looked at, and one for each mutant that survived."""
     lines: list[str] = []
     for file in sorted((folder / "mutants" / "planner").glob("*.meta")):
-        results: dict[str, int | None] = json.loads(file.read_text())["exit_code_by_key"]
+        results = _results(file)
         found = Counter(_fate(code) for code in results.values())
         if found.total() > found["not tried"]:
             counts = ", ".join(f"{count} {fate}" for fate, count in sorted(found.items()))
             lines.append(f"{file.name.removesuffix('.py.meta')}: {len(results)} mutants: {counts}")
             lines += [f"  survived: {name}" for name, code in results.items() if code == SURVIVED]
     return lines
+
+
+def _results(file: Path) -> dict[str, int | None]:
+    found: dict[str, int | None] = json.loads(file.read_text())["exit_code_by_key"]
+    return found
 
 
 def _fate(code: int | None) -> str:

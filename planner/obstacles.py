@@ -43,18 +43,23 @@ class Obstacles:
 
 
 def _in_shares(claim: Claim, world: World) -> Reason:
-    stay = world.stay(claim)
-    for share in world.shares(claim):
+    stay, shares = world.stay(claim), world.shares(claim)
+    never = [share.budget for share in shares if share.first_fit(0, stay) == FOREVER]
+    holder = never[0].ends.get(FOREVER) if never else None
+    for share in shares:
         allowed = totals(share.budget.limit, world.axis)
-        if allowed.first_fit(0, share.amount, stay) == FOREVER:
+        # a limit that shrinks may leave too little time for what comes free before
+        if allowed.first_fit(0, share.amount, stay) == FOREVER or (not holder and _shrinks(allowed, share.amount)):
             text = f"asks for more than {share.budget.limit.spoken}{_times_of(share, allowed, world)}"
             return Reason(ReasonCode.LARGER_THAN_ITS_QUOTA, text + lending.hint(world, lending.sooner(world, claim)))
-    never = [share.budget for share in world.shares(claim) if share.first_fit(0, stay) == FOREVER]
-    budget = never[0] if never else None
-    holder = budget.ends.get(FOREVER) if budget else None
     name = holder.name if holder else "what it holds"
-    text = f"waits for {_limited(claim, budget)}: {name} has no known end"
+    text = f"waits for {_limited(claim, never[0] if never else None)}: {name} has no known end"
     return Reason(ReasonCode.NO_KNOWN_END, text + lending.hint(world, lending.sooner(world, claim)))
+
+
+def _shrinks(allowed: Steps, amount: int) -> bool:
+    """Below that, for good."""
+    return allowed.spans(amount)[-1][1] < FOREVER
 
 
 def _times_of(share: Share, allowed: Steps, world: World) -> str:

@@ -177,7 +177,7 @@ class World:
             share.budget.give_back(window.start, end, share.amount, holder)
         self._forget_what_is_proved()
 
-    def free(self, lease: LeaseView, start: int, *, taken_back: bool = False) -> None:
+    def free(self, lease: LeaseView, start: int, *, taken_back: bool) -> None:
         """Ends what a lease holds at that instant, before its time."""
         freed, holder = self.axis.freed_at(lease), _early(lease, taken_back=taken_back)
         for node, count in self.held_by(lease).items():
@@ -187,7 +187,7 @@ class World:
             share.budget.ends.setdefault(start, holder)
         self._forget_what_is_proved()
 
-    def hold(self, lease: LeaseView, start: int, *, taken_back: bool = False) -> None:
+    def hold(self, lease: LeaseView, start: int, *, taken_back: bool) -> None:
         """Undoes a `free`."""
         freed, holder = self.axis.freed_at(lease), _early(lease, taken_back=taken_back)
         for node, count in self.held_by(lease).items():

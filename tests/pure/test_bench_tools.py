@@ -11,7 +11,7 @@ from hypothesis import given
 
 from bench import laws
 from bench._plot import Series, log_log
-from bench.mutants import ROOT, copy_of_the_planner, table
+from bench.mutants import ROOT, copy_of_the_planner, table, untried
 from planner.snapshot import Snapshot
 from tests.pure.planner import (
     test_forecasts_come_true,
@@ -63,6 +63,8 @@ def test_killed_mutants_are_counted_and_survivors_named(tmp_path: Path) -> None:
         "steps: 5 mutants: 2 killed, 1 not tried, 1 survived, 1 without end or answer",
         "  survived: two",
     ]
+    assert untried(tmp_path, "planner.steps") == ["three"]
+    assert untried(tmp_path, "planner.plan") == ["planner.plan.*"]
 
 
 def test_the_long_form_judges_by_every_law_about_worlds() -> None:

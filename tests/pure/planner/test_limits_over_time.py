@@ -166,3 +166,39 @@ def test_what_waits_for_a_guarantee_that_is_held_without_an_end_is_told_when_it_
     assert (found.starts_at, found.reason.code) == (None, ReasonCode.NO_KNOWN_END)
     expected = f"waits for {QUOTA}: run has no known end; if it could be preempted, it could start at once"
     assert found.reason.text == expected
+
+
+def test_when_it_could_start_if_it_could_be_preempted_is_told_with_its_time() -> None:
+    full = a_lease("full", gpus_of("node-1", *range(8)), HOUR)
+    other = a_lease("other", gpus_of("node-2", 0), 5 * HOUR, uses=(("q", 4),))
+    found = forecast(a_limit(4, guaranteed=True), a_node("node-2", gpus=1), full, other, wanting("train", 2))
+    assert found.starts_at == at(5 * HOUR)
+    assert found.reason.text.endswith(
+        "other holds it until 17:00 UTC; if it could be preempted, it could start at 13:00 UTC"
+    )
+
+
+def test_two_limits_have_to_be_large_enough_at_one_time() -> None:
+    early = Limit("early", 4, QUOTA, ((at(2 * HOUR), 0), (at(4 * HOUR), 4)))
+    late = Limit("late", 0, QUOTA, ((at(2 * HOUR), 4),))
+    claim = a_claim(uses=(("early", 1), ("late", 1)))
+    found = plan(a_snapshot(a_node(), claim, limits=(early, late), turnaround_seconds=0))
+    assert found.forecasts[0].starts_at == at(4 * HOUR)
+
+
+def test_a_limit_has_to_be_large_enough_when_gpus_come_free() -> None:
+    full = a_lease("full", gpus_of("node-1", *range(8)), 2 * HOUR)
+    assert forecast(a_limit(4, (HOUR, 0), (3 * HOUR, 4)), full, wanting("train", 1)).starts_at == at(3 * HOUR)
+
+
+@pytest.mark.parametrize("late", ["a lease", "the GPUs", "itself"])
+def test_what_comes_free_too_late_for_a_limit_that_shrinks_is_not_said_to_be_held_without_an_end(late: str) -> None:
+    limit = Limit("q", 6, QUOTA, ((at(2 * HOUR), 4),))
+    until = HOUR + HOUR // 2
+    uses = (("q", 3),) if late == "a lease" else ()
+    running = a_lease("run", gpus_of("node-1", 0, 1, 2), until if late != "itself" else 1, uses=uses)
+    claim = a_claim(gpus=6, uses=(("q", 6),), not_before=at(until) if late == "itself" else None)
+    (found,) = plan(a_snapshot(a_node(), running, claim, limits=(limit,))).forecasts
+    assert found.starts_at is None
+    assert found.reason.code is ReasonCode.LARGER_THAN_ITS_QUOTA
+    assert found.reason.text == f"asks for more than {QUOTA}, or for longer: it is 6 until 14:00 UTC"

@@ -111,3 +111,11 @@ def test_a_promise_that_it_is_announced_over_by_force_gets_the_next_window() -> 
     promised = a_claim("promised", gpus=2, pinned_start=at(2 * HOUR), not_before=at(2 * HOUR), **kept)
     found = _forecast(_world(promised), "promised")
     assert (found.starts_at, found.reason.code) == (at(3 * HOUR), ReasonCode.MAINTENANCE)
+
+
+def test_where_a_lease_ends_with_it_what_is_kept_behind_both_is_in_its_way() -> None:
+    kept: dict[str, Any] = {"planned_cluster": "west", "planned_nodes": ("node-1",), "duration_seconds": HOUR}
+    lecture = a_claim("lecture", gpus=2, fixed_start=at(3 * HOUR), **kept)
+    found = longest_extension(_world(a_lease("runs", gpus_of("node-1", 0), 3 * HOUR), lecture), "id-runs", HOUR)
+    assert found.blocker
+    assert (found.seconds, found.blocker.gpr_id) == (0, "lecture")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -173,3 +174,31 @@ def test_two_leases_in_a_row_count_as_one(first: int, second: int, ago: int) -> 
     middle, end = begin + timedelta(seconds=first), begin + timedelta(seconds=first + second)
     parts = decayed(4, begin, middle, NOON, DAY) + decayed(4, middle, end, NOON, DAY)
     assert abs(decayed(4, begin, end, NOON, DAY) - parts) <= 1
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"standings": (RED, BLUE)}, {"ageing_seconds": HOUR}], ids=["plain", "fair", "ageing"]
+)
+def test_what_was_preempted_goes_first_in_its_band_however_else_is_ordered(more: dict[str, Any]) -> None:
+    was = a_claim("was", priority=110, was_preempted=True, workspace="red")
+    assert _names(a_claim("older", priority=200, workspace="blue"), was, **more) == ["was", "older"]
+
+
+def test_long_requests_take_larger_turns_and_one_without_an_end_counts_as_a_day() -> None:
+    queue = [*_of("blue", "b1", "b2"), *_of("red", "r2"), *_of("blue", "b3")]
+    for seconds, expected in ((2 * HOUR, ["r1", "b1", "b2", "r2", "b3"]), (None, ["r1", "b1", "b2", "b3", "r2"])):
+        first = a_claim("r1", workspace="red", duration_seconds=seconds, sequence=0)
+        assert _names(first, *queue, standings=(RED, BLUE)) == expected
+
+
+def test_all_leases_of_a_workspace_count_and_those_that_are_overdue_for_nothing() -> None:
+    leases = [a_lease(f"run-{gpu}", gpus_of("node-1", gpu), HOUR, workspace="red") for gpu in (0, 1)]
+    queue = [*_of("red", "r1"), *_of("blue", "b1")]
+    assert _names(*leases, *queue, standings=(RED, Standing("blue", used=HOUR + 1))) == ["b1", "r1"]
+    overdue = a_lease("overdue", gpus_of("node-1", 2), -HOUR, workspace="red")
+    assert _names(overdue, *queue, standings=(RED, BLUE)) == ["r1", "b1"]
+
+
+def test_who_has_no_weight_weighs_one() -> None:
+    queue = [*_of("new", "n1", "n2", "n3"), *_of("red", "r1", "r2")]
+    assert _names(*queue, standings=(Standing("red", weight=2),)) == ["n1", "r1", "r2", "n2", "n3"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from planner.plan import Grant, Plan, plan
+import pytest
+
+from planner.plan import Forecast, Grant, Plan, decide, outcome_of, plan
 from planner.snapshot import Claim, LeaseView, NodeView
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
 
@@ -137,3 +139,128 @@ def test_a_lease_on_an_unusable_node_still_holds_its_workspace() -> None:
 def test_without_a_preference_the_last_forecasts_cluster_is_kept_though_another_is_tighter() -> None:
     nodes = [a_node(cluster="east", gpus=1), a_node(cluster="west", gpus=8)]
     assert _grant(*nodes, a_claim(planned_cluster="west", planned_nodes=("node-1",))).cluster == "west"
+
+
+def test_a_gang_fills_a_gap_that_is_exactly_as_long_as_it_stays() -> None:
+    nodes = [a_node("node-1"), a_node("node-2")]
+    busy = [a_lease(f"busy-{node.name}", gpus_of(node.name, *range(8)), ends=HOUR) for node in nodes]
+    later = a_claim("later", gpus=8, priority=250, not_before=at(2 * HOUR))
+    found = plan(a_snapshot(*nodes, *busy, later, a_claim("gang", gpus=8, nodes=2), turnaround_seconds=0))
+    assert {forecast.gpr_id: forecast.starts_at for forecast in found.forecasts} == {
+        "later": at(2 * HOUR),
+        "gang": at(HOUR),
+    }
+
+
+def test_a_position_counts_only_those_that_wait_whether_or_not_they_have_a_start() -> None:
+    sizes = {"first": 4, "second": 4, "large": 9, "last": 4}
+    snapshot = a_snapshot(a_node(), *(a_claim(name, gpus=gpus) for name, gpus in sizes.items()))
+    assert [(one.gpr_id, one.position) for one in plan(snapshot).forecasts] == [("large", 1), ("last", 2)]
+    found = outcome_of(snapshot, "last")
+    assert isinstance(found, Forecast)
+    assert found.position == 2
+    with pytest.raises(KeyError, match="nobody"):
+        outcome_of(snapshot, "nobody")
+
+
+def test_a_gang_that_waits_gets_the_tightest_of_the_nodes_that_come_free_together() -> None:
+    nodes = [a_node(name, gpus=gpus) for name, gpus in (("a", 8), ("b", 8), ("c", 4))]
+    busy = [a_lease(f"busy-{node.name}", gpus_of(node.name, *range(node.gpus)), ends=HOUR) for node in nodes]
+    assert _plan(*nodes, *busy, a_claim("gang", gpus=2, nodes=2)).forecasts[0].nodes == ("c", "a")
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_cluster_that_was_not_preferred_serves_the_next_at_the_very_same_instant(size: int) -> None:
+    nodes = [a_node(f"node-{number}", cluster=name, gpus=1) for name in ("east", "west") for number in range(size)]
+    busy = [a_lease(f"busy-{node}", gpus_of(node.name, 0, cluster=node.cluster), ends=HOUR) for node in nodes]
+    claims = [a_claim(name, nodes=size, clusters=("west", "east")) for name in ("first", "second")]
+    starts = [(forecast.starts_at, forecast.cluster) for forecast in _plan(*nodes, *busy, *claims).forecasts]
+    assert starts == [(at(HOUR + 5), "west"), (at(HOUR + 5), "east")]
+
+
+def test_a_gang_that_waits_leaves_a_planned_node_that_comes_free_later() -> None:
+    nodes = [a_node(name) for name in ("a", "b", "c")]
+    busy = [
+        a_lease(f"busy-{name}", gpus_of(name, *range(8)), ends) for name, ends in zip("abc", (1, 2, 1), strict=True)
+    ]
+    gang = a_claim("gang", gpus=8, nodes=2, planned_cluster="west", planned_nodes=("a", "b"))
+    assert _plan(*nodes, *busy, gang).forecasts[0].nodes == ("a", "c")
+
+
+def test_the_tightest_node_is_taken_though_it_is_free_exactly_as_long_as_the_claim_stays() -> None:
+    held = a_lease("held", gpus_of("node-1", *range(4)), ends=9 * HOUR)
+    later = a_claim("later", gpus=4, priority=250, not_before=at(2 * HOUR), duration_seconds=2 * HOUR)
+    claim = a_claim("claim", gpus=4, not_before=at(HOUR))
+    found = plan(a_snapshot(a_node("node-1"), a_node("node-2"), held, later, claim, turnaround_seconds=0))
+    assert [(one.starts_at, one.nodes) for one in found.forecasts] == [
+        (at(2 * HOUR), ("node-1",)),
+        (at(HOUR), ("node-1",)),
+    ]
+
+
+def test_a_node_that_failed_the_claim_is_left_out_of_what_is_free_later() -> None:
+    claim = a_claim(excluded_nodes=frozenset({("west", "node-1")}), not_before=at(HOUR))
+    assert _plan(a_node("node-1"), a_node("node-2"), claim).forecasts[0].nodes == ("node-2",)
+
+
+def test_parts_that_may_share_a_node_fill_the_tightest_one_later_too() -> None:
+    sharing = a_claim("sharing", gpus=2, nodes=2, spread=False, not_before=at(HOUR))
+    assert _plan(a_node("node-1"), a_node("node-2"), sharing).forecasts[0].nodes == ("node-1", "node-1")
+
+
+@pytest.mark.parametrize("first", [1, 4, 7])
+def test_what_was_given_away_leaves_the_rest_to_be_decided_about(first: int) -> None:
+    snapshot = a_snapshot(a_node(), a_claim("first", gpus=first), a_claim("second", gpus=8 - first))
+    assert [grant.gpr_id for grant in decide(snapshot).grants] == ["first", "second"]
+
+
+@pytest.mark.parametrize("teardown", [0, 5])
+def test_a_lease_whose_teardown_is_due_at_this_very_instant_still_holds_its_gpus(teardown: int) -> None:
+    due = a_lease("due", gpus_of("node-1", *range(8)), ends=-teardown)
+    found = plan(a_snapshot(a_node(), due, a_claim(), turnaround_seconds=teardown))
+    assert [forecast.starts_at for forecast in found.forecasts] == [at(max(teardown, 1))]
+
+
+def test_what_only_waits_takes_nothing_of_what_is_decided_about_now() -> None:
+    held = a_lease("held", gpus_of("node-1", *range(7)), ends=HOUR)
+    waits, starts = a_claim("waits", gpus=8), a_claim("starts", duration_seconds=60)
+    assert [grant.gpr_id for grant in decide(a_snapshot(a_node(), held, waits, starts)).grants] == ["starts"]
+
+
+def test_among_nodes_of_several_kinds_the_tightest_is_taken_and_of_equally_tight_ones_by_name() -> None:
+    nodes = [a_node("a"), a_node("b", shape="T4"), a_node("c", gpus=2, shape="T4"), a_node("d")]
+    (small,) = _plan(*nodes, a_claim(gpus=2, not_before=at(1))).forecasts
+    (gang,) = _plan(*nodes, a_claim(gpus=8, nodes=2, not_before=at(1))).forecasts
+    assert (small.nodes, gang.nodes) == (("c",), ("a", "b"))
+
+
+def test_the_largest_nodes_that_are_counted_can_be_had_whole() -> None:
+    busy = a_lease("busy", gpus_of("node-2", 0), ends=HOUR)
+    claims = a_claim("one", gpus=255, duration_seconds=60), a_claim("gang", gpus=255, nodes=2, not_before=at(1))
+    found = plan(a_snapshot(a_node(gpus=300), a_node("node-2", gpus=255), busy, *claims, turnaround_seconds=0))
+    assert [(grant.gpr_id, len(grant.gpus)) for grant in found.grants] == [("one", 255)]
+    assert [forecast.starts_at for forecast in found.forecasts] == [at(HOUR)]
+
+
+def test_of_nodes_that_are_equally_tight_a_gang_that_begins_later_takes_the_first_by_name() -> None:
+    held = [a_lease(f"held-{name}", gpus_of(name, *range(6)), ends=HOUR) for name in ("a", "b", "c")]
+    (gang,) = _plan(*map(a_node, "abcd"), *held, a_claim(gpus=2, nodes=2, not_before=at(1))).forecasts
+    assert gang.nodes == ("a", "b")
+
+
+def test_each_node_of_a_gang_is_one_of_its_own_though_one_has_room_for_all() -> None:
+    gang, later = a_claim("gang", gpus=2, nodes=2), a_claim("later", gpus=2, nodes=2, not_before=at(HOUR))
+    found = _plan(a_node("node-1"), a_node("node-2"), gang, later)
+    assert sorted(gpu.node for gpu in found.grants[0].gpus) == ["node-1", "node-1", "node-2", "node-2"]
+    assert found.forecasts[0].nodes == ("node-1", "node-2")
+
+
+def test_the_first_of_two_clusters_is_taken_where_it_is_tighter_or_the_last_forecasts() -> None:
+    assert _grant(a_node(cluster="east", gpus=1), a_node(cluster="west"), a_claim()).cluster == "east"
+    planned = a_claim(planned_cluster="east", planned_nodes=("node-1",))
+    assert _grant(a_node(cluster="east"), a_node(cluster="west", gpus=1), planned).cluster == "east"
+
+
+def test_a_node_of_another_cluster_is_not_the_one_of_the_last_forecast_though_it_has_its_name() -> None:
+    claim = a_claim(clusters=("west",), planned_cluster="east", planned_nodes=("node-1",))
+    assert _grant(a_node("node-1"), a_node("node-2", gpus=1), claim).gpus == gpus_of("node-2", 0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from planner import preemption
 from planner.order import in_order
 from planner.plan import decide, openings, outcome_of, plan
 from planner.reasons import ReasonCode
-from planner.snapshot import Limit
+from planner.snapshot import Claim, Closure, LeaseView, Limit, Uses
 from tests.builders_planner import (
     HIGH,
     HOUR,
@@ -33,7 +35,8 @@ def test_a_weaker_lease_ends_after_the_notice_and_the_claim_starts_after_its_tea
     snapshot = a_snapshot(a_node(), a_weak_lease("weak", gpus_of("node-1", *range(8))), a_claim(gpus=8, priority=HIGH))
     found = plan(snapshot)
     [one], [forecast] = found.preemptions, found.forecasts
-    assert (one.ends_at, one.starts_at, one.nodes) == (at(NOTICE), at(NOTICE + TURNAROUND), ("node-1",))
+    assert (one.ends_at, one.starts_at) == (at(NOTICE), at(NOTICE + TURNAROUND))
+    assert (one.cluster, one.nodes) == ("west", ("node-1",))
     assert forecast.starts_at == one.starts_at
     assert forecast.reason.code is ReasonCode.WAITING_FOR_GPUS
     assert forecast.reason.text == "waits for 8 x GPU on one node of west, first free 12:01 UTC when weak is preempted"
@@ -70,7 +73,9 @@ def test_a_guarantee_that_is_over_when_the_notice_ends_is_over() -> None:
     assert plan(a_snapshot(a_node(), weak, a_claim(gpus=8, priority=HIGH))).preemptions
 
 
-@pytest.mark.parametrize(("ends", "is_worth_it"), [(2 * (NOTICE + TURNAROUND) - TURNAROUND, False), (200, True)])
+@pytest.mark.parametrize(
+    ("ends", "is_worth_it"), [(2 * NOTICE + TURNAROUND, False), (2 * NOTICE + TURNAROUND + 1, True)]
+)
 def test_it_must_be_worth_more_than_the_notice_and_the_teardown(ends: int, *, is_worth_it: bool) -> None:
     other = a_lease("other", gpus_of("node-1", *range(8)), ends)
     weak = a_weak_lease("weak", gpus_of("node-2", *range(8)))
@@ -182,3 +187,162 @@ def test_a_wish_preempts_nobody_but_is_told_what_would_be() -> None:
     found = openings(snapshot, [claim, replace(claim, gpr_id="other")])
     assert {one.starts_at for one in found.values()} == {at(NOTICE + TURNAROUND)}
     assert outcome_of(snapshot, "queued") == plan(snapshot).forecasts[0]
+
+
+# --- which of those that would do ---------------------------------------------------------------------------------------
+
+
+def _weak(node: str, *parts: tuple[int, int]) -> list[LeaseView]:
+    """Leases of so many GPUs, one beside the other, each with the hours that it has worked."""
+    found, first = list[LeaseView](), 0
+    for gpus, hours in parts:
+        held = gpus_of(node, *range(first, first + gpus))
+        found.append(a_weak_lease(f"{node}:{len(found)}", held, worked=hours * HOUR))
+        first += gpus
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes", "expected"),
+    [
+        ({"gpus": 8}, {"a": [(8, 2)], "b": [(1, 3)] * 8}, ["a:0"]),
+        ({"gpus": 8}, {"a": [(4, 2)], "b": [(1, 3)] * 8}, ["a:0"]),
+        ({"gpus": 4}, {"a": [(4, 2), (4, 9)], "b": [*[(1, 3)] * 4, (4, 9)]}, ["a:0"]),
+        ({"gpus": 8}, {"a": [(4, 2)] * 2, "b": [(1, 3)] * 8}, ["a:0", "a:1"]),
+        (
+            {"gpus": 8, "excluded_nodes": frozenset({("west", "a")})},
+            {"a": [(8, 1)], "b": [(8, 2)], "c": [(1, 3)] * 8},
+            ["b:0"],
+        ),
+        ({"gpus": 4, "nodes": 2, "spread": False}, {"a": [(8, 2)], "b": [(1, 3)] * 8}, ["a:0"]),
+        ({"gpus": 4, "nodes": 2, "spread": False}, {"a": [(4, 5)] * 2, "b": [(4, 6)] * 2}, ["a:0", "a:1"]),
+        ({"gpus": 8, "nodes": 2}, {"a": [(8, 2)], "b": [(1, 3)] * 8, "c": []}, ["a:0"]),
+        (
+            {"gpus": 4, "nodes": 2},
+            {"a": [(4, 1), (4, 99)], "b": [(4, 2), (4, 3)], "c": [(4, 3), (4, 4)]},
+            ["a:0", "b:0"],
+        ),
+    ],
+    ids=[
+        *("one node", "one that is free in part", "one of which a part is enough", "several leases of one"),
+        *(
+            "not one where it failed",
+            "parts on one node",
+            "parts where several leases are",
+            "a gang beside a free node",
+        ),
+        "a gang where parts are enough",
+    ],
+)
+def test_where_least_is_lost_in_all_though_others_would_lose_less_each(
+    asked: dict[str, Any], nodes: dict[str, list[tuple[int, int]]], expected: list[str]
+) -> None:
+    weak = [lease for name, parts in nodes.items() for lease in _weak(name, *parts)]
+    snapshot = a_snapshot(*(a_node(name) for name in nodes), *weak, a_claim(priority=HIGH, **asked))
+    assert ended_for(snapshot) == [expected]
+
+
+def test_of_those_that_would_be_more_than_enough_the_one_that_loses_most_is_spared() -> None:
+    weak = _weak("node-1", (1, 1), (1, 2), (2, 3))
+    snapshot = a_snapshot(a_node(gpus=4), *weak, a_claim(gpus=3, priority=HIGH))
+    assert ended_for(snapshot) == [["node-1:0", "node-1:2"]]
+
+
+# --- what is said, and to whom -------------------------------------------------------------------------------------------
+
+
+def test_so_many_are_tried_in_one_pass_and_that_there_may_be_more_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = [lease for number in (1, 2, 3) for lease in _weak(f"node-{number}", (8, 1))]
+    queue = [a_claim(f"strong-{number}", gpus=8, priority=HIGH) for number in (1, 2, 3)]
+    snapshot = a_snapshot(*(a_node(f"node-{number}") for number in (1, 2, 3)), *weak, *queue)
+    assert (len(decide(snapshot).preemptions), decide(snapshot).is_whole) == (3, True)
+    monkeypatch.setattr(preemption, "CLAIMS_TRIED_MAX", 2)
+    assert (len(decide(snapshot).preemptions), decide(snapshot).is_whole) == (2, False)
+
+
+def test_what_would_end_for_a_wish_stays_for_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preemption, "CLAIMS_TRIED_MAX", 1)
+    wishes = [a_claim(name, gpus=8, priority=HIGH) for name in ("first", "second")]
+    weaker = a_claim("weaker", gpus=8, priority=LOW)
+    found = openings(a_snapshot(a_node(), *_weak("node-1", *[(1, 1)] * 8)), [*wishes, weaker])
+    starts = {name: opening.starts_at for name, opening in found.items()}
+    soon = at(NOTICE + TURNAROUND)
+    assert starts == {"first": soon, "second": soon, "weaker": at(10 * HOUR + TURNAROUND)}
+
+
+def test_who_waits_for_a_seat_is_told_whose_lease_is_ended_for_it() -> None:
+    weak = a_weak_lease("weak", gpus_of("node-2", 0), workspace="mine", exclusive=True)
+    claim = a_claim(gpus=8, priority=HIGH, workspace="mine", exclusive=True)
+    [forecast] = plan(a_snapshot(a_node(), a_node("node-2"), weak, claim)).forecasts
+    expected = "waits for its workspace mine, which runs one at a time: weak holds it until 12:01 UTC"
+    assert (forecast.starts_at, forecast.reason.text) == (at(NOTICE + TURNAROUND), expected)
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_was_tried_in_vain_leaves_no_trace_in_what_others_are_told(*, limited: bool) -> None:
+    """Who has the GPUs, or the limit, until the instant at which what is not ended after all would have been free."""
+
+    def uses(amount: int) -> Uses:
+        return (("q", amount),) if limited else ()
+
+    def told(*things: LeaseView | Claim) -> str:
+        firm, weak = a_lease("firm", gpus_of("node-1", 4), 9 * HOUR), a_weak_lease("weak", gpus_of("node-1", *range(4)))
+        vain = a_claim("vain", gpus=8, priority=HIGH, uses=uses(8))
+        last = a_claim("last", gpus=3, priority=LOW, uses=uses(3))
+        world = (a_node(), firm, replace(weak, uses=uses(4)), vain, last, *things)
+        found = plan(a_snapshot(*world, limits=(Limit("q", 8, "the quota"),)))
+        assert not found.preemptions
+        return found.forecasts[-1].reason.text
+
+    soon = a_lease("soon", gpus_of("node-1", 5, 6, 7), NOTICE, uses=uses(3))
+    quick = a_claim("quick", gpus=3, priority=MEDIUM, duration_seconds=NOTICE, uses=uses(3))
+    if limited:
+        assert told(soon) == "waits for the quota: soon holds it until 12:01 UTC"
+        assert told(quick) == "waits for the quota: quick goes first, and holds it until 12:01 UTC"
+    else:
+        assert told(soon).endswith("first free 12:01 UTC when soon ends")
+        assert told(quick).endswith("first free 12:01 UTC when quick, which goes first, ends")
+
+
+def test_what_ends_early_is_free_until_the_maintenance_that_begins_when_it_would_have_been_free() -> None:
+    weak, over = a_weak_lease("weak", gpus_of("node-1", *range(8))), at(10 * HOUR + TURNAROUND)
+    queue = [a_claim(f"strong-{number}", gpus=8, priority=HIGH) for number in (1, 2)]
+    closures = (Closure("west", "node-1", over, over + timedelta(hours=1), "upgrade"),)
+    found = plan(a_snapshot(a_node(), weak, *queue, closures=closures)).forecasts
+    assert [one.starts_at for one in found] == [at(NOTICE + TURNAROUND), at(NOTICE + TURNAROUND + HOUR + TURNAROUND)]
+
+
+def test_what_ends_early_is_not_free_in_the_maintenance_into_which_it_would_have_lasted() -> None:
+    upgrade = Closure("west", "node-1", at(9 * HOUR), at(11 * HOUR), "upgrade")
+    weak, strong = a_weak_lease("weak", gpus_of("node-1", *range(7))), a_claim("strong", gpus=7, priority=HIGH)
+    soon, later = a_claim("soon", priority=300, not_before=at(1)), a_claim("later", not_before=at(10.5 * HOUR))
+    found = plan(a_snapshot(a_node(), weak, soon, strong, later, closures=(upgrade,))).forecasts
+    assert [one.starts_at for one in found] == [at(1), at(NOTICE + TURNAROUND), at(11 * HOUR)]
+
+
+@pytest.mark.parametrize("asked", [{"workspace": "busy", "exclusive": True}, {"shape": "T4"}], ids=["seat", "shape"])
+def test_that_one_cannot_be_helped_says_nothing_of_another(asked: dict[str, Any]) -> None:
+    """Though both ask for as many GPUs."""
+    firm = a_lease("firm", gpus_of("node-2", *range(8)), 9 * HOUR, workspace="busy", exclusive=True)
+    weak = a_weak_lease("weak", gpus_of("node-1", *range(8)))
+    usual: dict[str, Any] = {"shape": "H100", "workspace": "mine", "exclusive": True}
+    vain, helped = (a_claim(name, 8, priority=HIGH, **usual | more) for name, more in (("vain", asked), ("helped", {})))
+    nodes = (a_node(), a_node("node-2", shape="T4"))
+    assert not ended_for(a_snapshot(*nodes, firm, weak, vain))
+    assert ended_for(a_snapshot(*nodes, firm, weak, vain, helped)) == [["weak"]]
+
+
+def test_only_gpus_that_are_healthy_come_free_and_a_node_that_is_gone_frees_none() -> None:
+    """GPU 8 is one that the node had."""
+    weak, gone = a_weak_lease("weak", gpus_of("node-1", 6, 7, 8)), a_weak_lease("gone", gpus_of("node-9", 0), worked=1)
+    claim = a_claim(gpus=7, priority=HIGH)
+    snapshot = a_snapshot(a_node(blocked_ordinals=frozenset({7})), weak, gone, claim)
+    assert ended_for(snapshot) == [["weak"]]
+    assert ended_for(replace(snapshot, queue=(replace(claim, gpus_per_node=8),))) == []
+
+
+@pytest.mark.parametrize(("wait", "expected"), [(0, [["weak"]]), (1, [])], ids=["when it is free", "a second later"])
+def test_nothing_ends_now_for_what_may_only_begin_later(wait: int, expected: list[list[str]]) -> None:
+    weak = a_weak_lease("weak", gpus_of("node-1", *range(8)))
+    claim = a_claim(gpus=8, priority=HIGH, not_before=at(NOTICE + TURNAROUND + wait))
+    assert ended_for(a_snapshot(a_node(), weak, claim)) == expected

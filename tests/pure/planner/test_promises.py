@@ -8,7 +8,7 @@ import pytest
 
 from planner.plan import Plan, decide, plan
 from planner.reasons import ReasonCode
-from planner.snapshot import Claim, LeaseView, NodeView
+from planner.snapshot import Claim, LeaseView, Limit, NodeView
 from tests.builders_planner import HOUR, a_claim, a_lease, a_node, a_snapshot, at, gpus_of
 
 WHOLE = tuple(range(8))
@@ -132,7 +132,10 @@ def test_a_promise_stays_where_it_is_though_a_preferred_cluster_comes_free_at_th
 
 @pytest.mark.parametrize(
     ("late", "starts"),
-    [(60, {"first": at(HOUR + 60), "second": at(2 * HOUR + 60)}), (61, {"first": at(3 * HOUR), "second": at(2 * HOUR)})],
+    [
+        (60, {"first": at(HOUR + 60), "second": at(2 * HOUR + 60)}),
+        (61, {"first": at(3 * HOUR), "second": at(2 * HOUR)}),
+    ],
 )
 def test_what_is_late_by_a_minute_stays_on_its_nodes_and_by_a_second_more_is_served_anew(
     late: int, starts: dict[str, datetime | None]
@@ -140,3 +143,34 @@ def test_what_is_late_by_a_minute_stays_on_its_nodes_and_by_a_second_more_is_ser
     first = _kept(a_claim("first", gpus=8), "node-1", pinned=HOUR)
     second = _kept(a_claim("second", gpus=8), "node-1", fixed=2 * HOUR)
     assert _starts(_plan(a_node(), a_lease("late", gpus_of("node-1", *WHOLE), HOUR + late), first, second)) == starts
+
+
+def _told_last(*things: LeaseView | Claim, limited: bool) -> str:
+    """What the weakest is told, which waits until two hours after noon: behind all these and a promise that was moved to now."""
+    promised, last = _kept(a_claim("promised", gpus=4), "node-1", pinned=HOUR), a_claim("last", gpus=8, priority=0)
+    world = a_snapshot(a_node(), promised, last, *things, turnaround_seconds=0, limits=(Limit("q", 8, "the quota"),))
+    if limited:
+        leases = tuple(replace(lease, uses=(("q", lease.gpus_in_all),)) for lease in world.leases)
+        queue = tuple(replace(claim, uses=(("q", claim.gpus_in_all),)) for claim in world.queue)
+        world = replace(world, leases=leases, queue=queue)
+    found = plan(world)
+    assert (_starts(found)["promised"], _starts(found)["last"]) == (at(0), at(2 * HOUR))
+    return next(forecast.reason.text for forecast in found.forecasts if forecast.gpr_id == "last")
+
+
+def test_a_promise_that_is_started_earlier_leaves_no_trace_where_it_would_have_ended() -> None:
+    following = a_claim("next", gpus=8, priority=50)
+    assert _told_last(following, limited=False).endswith("when next, which goes first, ends")
+    assert _told_last(following, limited=True).endswith("next goes first, and holds it until 14:00 UTC")
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_nor_is_forgotten_who_has_the_gpus_or_the_limit_until_that_instant(*, limited: bool) -> None:
+    text = _told_last(a_lease("busy", gpus_of("node-1", 0, 1, 2, 3), 2 * HOUR), limited=limited)
+    assert text.endswith("busy holds it until 14:00 UTC" if limited else "when busy ends")
+
+
+def test_who_waits_for_a_stronger_claim_that_would_have_ended_with_the_promise_is_told_until_when() -> None:
+    text = _told_last(a_claim("strong", gpus=4, priority=300, not_before=at(HOUR)), limited=True)
+    assert text.startswith("waits for the quota: ")
+    assert text.endswith(" goes first, and holds it until 14:00 UTC")

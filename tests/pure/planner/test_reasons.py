@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from planner.plan import Forecast, plan
@@ -62,7 +65,7 @@ def test_a_claim_that_backs_off_says_until_when() -> None:
 def test_a_turn_past_the_calendars_end_has_no_date() -> None:
     queue = [a_claim(f"long-{number}", gpus=8, duration_seconds=40 * CENTURY) for number in range(3)]
     waiting = _last_forecast(a_node(), *queue)
-    assert waiting.reason.code is ReasonCode.BEYOND_CALENDAR
+    assert waiting.reason == (ReasonCode.BEYOND_CALENDAR, "its turn comes later than the calendar reaches")
     assert waiting.starts_at is None
 
 
@@ -200,3 +203,25 @@ def test_parts_that_share_no_node_are_counted_one_for_each() -> None:
 def test_three_names_are_spoken_and_the_rest_counted(shapes: str, named: str) -> None:
     waiting = _last_forecast(*(a_node(shape, shape=shape) for shape in shapes), a_claim(shape="B200"))
     assert waiting.reason.text == f"no node has the GPU B200; there are {named}"
+
+
+def test_a_claim_without_gpus_waits_for_its_workspace_and_for_no_gpus() -> None:
+    seat: dict[str, Any] = {"workspace": "red", "exclusive": True}
+    running = a_lease("run", gpus_of("node-1", *range(8)), ends=HOUR, **seat)
+    assert _last_forecast(a_node(), running, a_claim(gpus=0, **seat)).reason.code is ReasonCode.WORKSPACE_BUSY
+    assert _last_forecast(a_node(), a_claim(gpus=0, not_before=at(600))).reason.code is ReasonCode.BACKING_OFF
+
+
+def test_of_two_limits_the_one_that_somebody_holds_is_named() -> None:
+    fields: dict[str, Any] = {"gpus": 4, "uses": (("first", 4), ("second", 4))}
+    running = a_lease("run", gpus_of("node-1", 0), ends=HOUR, uses=(("second", 4),))
+    for first in (Limit("first", 4, "the first"), Limit("first", 2, "the first", ((at(HOUR), 4),))):
+        limits = (first, Limit("second", 4, "the second"))
+        (found,) = plan(a_snapshot(a_node(), running, a_claim(**fields), limits=limits, turnaround_seconds=0)).forecasts
+        assert found.reason.text == "waits for the second: run holds it until 13:00 UTC"
+
+
+def test_the_last_instant_of_the_calendar_is_told_exactly() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    waiting = _last_forecast(a_node(), a_claim(not_before=last))
+    assert (waiting.starts_at, waiting.reason.text) == (last, "does not start before 9999-12-31 23:59 UTC")

@@ -273,3 +273,35 @@ def test_what_counts_is_what_is_guaranteed_when_the_claim_would_start(when: int,
 def test_what_gave_back_what_it_borrowed_is_not_lifted_in_its_band() -> None:
     queue = [owed("older", priority=120), replace(owed("was", priority=110), was_taken_back=True)]
     assert [claim.gpr_id for claim in in_order(a_snapshot(*queue))] == ["older", "was"]
+
+
+def test_one_gpu_of_who_has_nothing_guaranteed_is_borrowed_too() -> None:
+    snapshot = a_world(borrowing("weak", on_node_1(1)), owed(gpus=1), ours=1)
+    assert ended_for(replace(snapshot, nodes=(a_node(gpus=1),))) == [["weak"]]
+
+
+def test_what_ends_for_a_stronger_band_leaves_its_part_of_the_guarantee_to_others() -> None:
+    older = borrowing("older", on_node_1(4), worked=9 * HOUR)
+    high = borrowing("high", gpus_of("node-3", 0), priority=HIGH)
+    younger = borrowing("younger", gpus_of("node-2", *range(4)))
+    nodes = (a_node(gpus=4), a_node("node-2", gpus=4, shape="T4"), a_node("node-3", gpus=1, shape="L4"))
+    strong, train = owed("strong", 4, shape="H100", priority=HIGH), owed(gpus=4, shape="T4")
+    limits = (guaranteed("ours", 8), guaranteed("theirs", 5))
+    assert ended_for(a_snapshot(*nodes, older, younger, high, train, limits=limits)) == [["younger"]]
+    assert ended_for(a_snapshot(*nodes, older, younger, high, strong, train, limits=limits)) == [["older"]]
+
+
+def test_that_nothing_is_lent_to_one_who_can_be_preempted_says_nothing_of_one_who_cannot() -> None:
+    low = borrowing("low", gpus_of("node-2", 0), priority=LOW)
+    vain, train = owed("vain", preemptible=True), replace(owed(), uses=())
+    things = (a_node("node-2", gpus=1), low, borrowing("weak", ALL))
+    assert ended_for(a_world(*things, vain, ours=8)) == []
+    assert ended_for(a_world(*things, vain, train, ours=8)) == [["weak"]]
+
+
+def test_what_would_be_taken_back_in_vain_leaves_no_trace_in_what_others_are_told() -> None:
+    firm, vain = a_lease("firm", gpus_of("node-1", 4), 9 * HOUR), owed("vain", priority=200)
+    quick, last = a_claim("quick", gpus=3, duration_seconds=NOTICE), a_claim("last", gpus=3)
+    found = plan(a_world(firm, borrowing("weak", on_node_1(4)), vain, quick, last, ours=8))
+    assert not found.preemptions
+    assert found.forecasts[-1].reason.text.endswith("first free 12:01 UTC when quick, which goes first, ends")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.steps import Steps
+from planner.steps import ENDLESS, Steps
 from planner.timeline import Timeline
 from tests.pure.planner.worlds import LAW
 
@@ -58,3 +58,9 @@ def test_windows_end_to_end_are_one_step() -> None:
     for start in range(0, 100, 10):
         seat.take(start, start + 10, 1)
     assert (seat.times, seat.free) == ([0, 100], [0, 1])
+
+
+def test_a_span_is_told_from_its_begin_on_though_fewer_are_free_meanwhile() -> None:
+    steps = Steps(2)
+    steps.take(10, 20, 1)
+    assert steps.spans(1, 15) == [(0, ENDLESS)]
