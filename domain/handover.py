@@ -28,7 +28,7 @@ USUAL: Final = Handover()
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What nine of ten of so many leases stayed within, in seconds."""
+    """What half of so many leases stayed within, in seconds."""
 
     leases: int
     provisioning: float
