@@ -235,7 +235,7 @@ def _all_of(node: NodeView, oracle: Oracle, instant: datetime) -> int:
 @given(WORLDS)
 def test_a_second_pass_ends_nothing_more_for_the_same_claim(snapshot: Snapshot) -> None:
     found = plan(snapshot)
-    assume(not _has_late_promise(snapshot, found))
+    assume(not _is_serving_anew(snapshot, found))
     told = {one.gpr_id: one for one in found.preemptions}
     queue = tuple(_promised(claim, told.get(claim.gpr_id)) for claim in snapshot.queue)
     world = replace(snapshot, leases=as_told(snapshot, found), queue=queue)
@@ -245,11 +245,16 @@ def test_a_second_pass_ends_nothing_more_for_the_same_claim(snapshot: Snapshot) 
         assert gpr_id not in told or (start and start.when <= told[gpr_id].starts_at)
 
 
-def _has_late_promise(snapshot: Snapshot, found: Plan) -> bool:
-    """One that cannot begin when it was to takes whatever is free sooner, also what was freed for others (decision 19)."""
+def _is_serving_anew(snapshot: Snapshot, found: Plan) -> bool:
+    """A promise that lost its place or is late takes whatever is free sooner, also what was freed for others (decision 19)."""
     kept, oracle = starts(snapshot, found), Oracle(snapshot)
-    late = (one for one in snapshot.queue if one.pinned_start or one.fixed_start)
-    return any((start := kept[one.gpr_id]) is None or start.when > oracle._pin(one) for one in late)
+    for claim in snapshot.queue:
+        start = kept[claim.gpr_id]
+        if (claim.pinned_start or claim.fixed_start) and (
+            not start or start.when > oracle._pin(claim) or start.nodes != tuple(dict.fromkeys(claim.planned_nodes))
+        ):
+            return True
+    return False
 
 
 def as_told(snapshot: Snapshot, found: Plan) -> tuple[LeaseView, ...]:
