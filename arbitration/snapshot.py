@@ -159,7 +159,7 @@ def _expected_end(lease: OpenLease, handover: Handover, now: datetime) -> dateti
         if lease.duration_seconds is None:
             return None
         begins = lease.fixed_start or max(
-            (lease.granted_at or now) + timedelta(seconds=handover.provisioning_seconds),
+            lease.granted_at + timedelta(seconds=handover.provisioning_seconds),
             now + timedelta(seconds=USUAL.provisioning_seconds),
         )
         return begins + timedelta(seconds=lease.duration_seconds)

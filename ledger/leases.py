@@ -40,6 +40,7 @@ class OpenLease:
     exclusive: bool
     cluster: str
     phase: Phase
+    granted_at: datetime
     active_at: datetime | None
     end_at: datetime | None
     duration_seconds: int | None
@@ -63,8 +64,6 @@ class OpenLease:
     """What Kubernetes counts its GPUs by."""
     pool: str = ""
     """That was asked for."""
-    granted_at: datetime | None = None
-    """Since when it is provisioned."""
     stopped_at: datetime | None = None
     """Its end, since when it is torn down."""
 
